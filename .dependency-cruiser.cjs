@@ -1,0 +1,49 @@
+// Imports go one way (docs/architecture.md). The check runs on the compiled output of every package.
+const LAYERS = {
+  primitives: [],
+  x86: ['primitives'],
+  pvops: ['primitives', 'x86'],
+  trace: ['primitives', 'x86'],
+  emulator: ['primitives', 'x86', 'pvops', 'trace'],
+  guests: ['primitives', 'x86', 'pvops', 'trace', 'emulator'],
+  contracts: ['primitives', 'pvops'],
+  analysis: ['primitives', 'x86', 'trace', 'pvops', 'contracts'],
+  'event-log': ['primitives', 'contracts'],
+  'column-store': ['primitives', 'contracts'],
+};
+
+const PURE = ['primitives', 'x86', 'pvops', 'trace', 'emulator', 'guests', 'contracts', 'analysis'];
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    { name: 'no-cycle', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'not-resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...Object.entries(LAYERS).map(([library, allowed]) => ({
+      name: `layer-${library}`,
+      severity: 'error',
+      from: { path: `^libs/${library}/dist/`, pathNot: '\\.spec\\.js$' },
+      to: { path: '^(libs|apps)/', pathNot: `^libs/(${[library, ...allowed].join('|')})/` },
+    })),
+    {
+      name: 'apps-only-by-the-cli',
+      comment: 'an app never imports an app; the CLI composes their root modules',
+      severity: 'error',
+      from: { path: '^apps/([^/]+)/', pathNot: '^apps/cli/' },
+      to: { path: '^apps/', pathNot: '^apps/$1/' },
+    },
+    {
+      name: 'pure-in-the-middle',
+      comment: 'no files, no network, no framework in the pure libraries',
+      severity: 'error',
+      from: { path: `^libs/(${PURE.join('|')})/dist/`, pathNot: '/dist/node/' },
+      to: { path: '^(fs|net|http|https|child_process|worker_threads|@nestjs/|kafkajs|chdb|@clickhouse/)', pathNot: '^(crypto|zlib)$' },
+    },
+  ],
+  options: {
+    includeOnly: '^(libs|apps)/[^/]+/dist/.*\\.js$|^(fs|net|http|https|child_process|worker_threads)$|node_modules',
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'default'] },
+    exclude: { path: '\\.spec\\.js$' },
+  },
+};
