@@ -159,7 +159,9 @@ export const addUnits = (a: UnitStatistics, b: UnitStatistics): UnitStatistics =
   perFunction: addRows(a.perFunction, b.perFunction, (row) => `${row.function}\0${row.functionKind}\0${row.mode}`),
   perSite: addRows(a.perSite, b.perSite, (row) => row.address),
   perOp: addRows(a.perOp, b.perOp, (row) => row.op),
-  perCause: CAUSES.map((cause) => [...a.perCause, ...b.perCause].filter((row) => row.cause === cause).reduce((x, y) => sum(x, y)),
+  perCause: CAUSES.map((cause) =>
+    [...a.perCause, ...b.perCause].filter((row) => row.cause === cause).reduce((x, y) => sum(x, y)),
+  ),
   privileged: addRows(a.privileged, b.privileged, (row) => `${row.kind}\0${row.mode}`),
   events: addRows(a.events, b.events, (row) => `${row.kind}\0${String(row.number).padStart(3, '0')}`, ['number']),
   ledger: sum(a.ledger, b.ledger),
