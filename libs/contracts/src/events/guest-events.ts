@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { eventType } from '../event.js';
+import { address, count, digest, failure, hexBytes } from '../fields.js';
+import { guestSpecSchema } from '../fleet.js';
+import { guestIdSchema, runIdSchema } from '../ids.js';
+import { TOPICS } from '../topics.js';
+import { FOOTPRINTS, WORKLOADS } from '../vocabulary.js';
+
+/** A guest of a run is to be booted: `index` is its place in the expanded fleet, `image` the digest of its ELF image. */
+export const guestRequested = eventType(
+  'GuestRequested',
+  TOPICS.guests,
+  z.strictObject({
+    guestId: guestIdSchema,
+    runId: runIdSchema,
+    index: count,
+    spec: z.unknown().pipe(guestSpecSchema),
+    image: digest,
+  }),
+);
+
+/** The guest reached its boot marker; its text may be patched now. */
+export const guestBooted = eventType(
+  'GuestBooted',
+  TOPICS.guests,
+  z.strictObject({ guestId: guestIdSchema, image: digest, instructions: count }),
+);
+
+/** How a call site's record and code are shaped (adr/004). */
+export const RECORD_TYPES = ['c', 'c-callee-save', 'c-irq', 'asm-call', 'asm-jump'] as const;
+
+export const callSiteSchema = z.strictObject({
+  address,
+  /** Bytes that may be patched. */
+  length: count.min(2).max(254),
+  /** The op's slot number in the template. */
+  type: count.max(255),
+  clobbers: count.max(0xffff),
+  bytes: hexBytes,
+  op: z.string().min(1),
+  function: z.string().min(1),
+  recordType: z.enum(RECORD_TYPES),
+});
+
+/** The patch records of the booted image, in section order. */
+export const callSitesDiscovered = eventType(
+  'CallSitesDiscovered',
+  TOPICS.guests,
+  z.strictObject({ guestId: guestIdSchema, sites: z.array(callSiteSchema) }),
+);
+
+/** The counted region begins; `instructions` retired before it. */
+export const workloadStarted = eventType(
+  'WorkloadStarted',
+  TOPICS.guests,
+  z.strictObject({
+    guestId: guestIdSchema,
+    workload: z.enum(WORKLOADS),
+    footprint: z.enum(FOOTPRINTS),
+    iterations: count,
+    instructions: count,
+  }),
+);
+
+/** The guest ended well: `digest` over its chunks' digests, totals of the whole trace from boot to exit, `bytes` compressed. */
+export const workloadFinished = eventType(
+  'WorkloadFinished',
+  TOPICS.guests,
+  z.strictObject({ guestId: guestIdSchema, digest, instructions: count, chunks: count, bytes: count, rawBytes: count }),
+);
+
+export const executedBlockSchema = z.strictObject({ address, bytes: hexBytes, mode: z.enum(['kernel', 'user']) });
+
+/** The guest failed, hung or ran over its budget; `lastBlocks` (at most 16, oldest first) from a second, recorded execution. */
+export const guestFailed = eventType(
+  'GuestFailed',
+  TOPICS.guests,
+  z.strictObject({
+    guestId: guestIdSchema,
+    ...failure,
+    registers: z.record(z.string(), address),
+    lastBlocks: z.array(executedBlockSchema).max(16),
+  }),
+);
+
+export const GUEST_EVENTS = [
+  guestRequested,
+  guestBooted,
+  callSitesDiscovered,
+  workloadStarted,
+  workloadFinished,
+  guestFailed,
+] as const;
