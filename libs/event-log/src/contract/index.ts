@@ -1,0 +1,1 @@
+export { describeEventLogContract, type LogUnderTest } from './event-log-contract.js';

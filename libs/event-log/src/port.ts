@@ -1,0 +1,90 @@
+import type { Message } from '@pvtrail/contracts';
+
+/** A message where it lies in the log. Offsets grow within a partition; they need not be without gaps. */
+export type LogRecord = Message & {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+};
+
+/** Consecutive records of one partition, at least one. */
+export type Batch = {
+  readonly topic: string;
+  readonly partition: number;
+  readonly records: readonly LogRecord[];
+};
+
+/**
+ * Handles a batch; whatever it did must be durable when its promise resolves, because the offset is committed then.
+ * A handler that gathers records over several batches answers with the offset of the first record that is not durable
+ * yet: reading goes on behind the batch, but a restart begins there.
+ */
+export type Handler = (batch: Batch) => Promise<{ readonly firstUnhandled: number } | undefined>;
+
+/** Delays grow from `firstDelayMs` by a factor of 2 up to `maxDelayMs`. */
+export type RetryPolicy = {
+  readonly attempts: number;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+};
+
+export type Subscription = {
+  /** Committed offsets belong to the group: each record is handled by one member of each group. */
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** A batch ends at whichever limit comes first; a single larger record still comes. */
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  readonly retry: RetryPolicy;
+};
+
+export interface Consumer {
+  /** Resolves once everything that is in the topics now has been handled; rejects when the consumer fails before. */
+  drained(): Promise<void>;
+  /** Lets the batch in hand finish, commits it, and ends. */
+  stop(): Promise<void>;
+  /** Resolves after stop; rejects when a retriable failure outlived its attempts. Nothing is committed or lost then. */
+  readonly finished: Promise<void>;
+}
+
+export type ReadRange = {
+  /** Only records with this key. */
+  readonly key?: string;
+  /** The first offset to read; 0 is the beginning. */
+  readonly from?: number;
+};
+
+/** Reading alone, also possible beside the process that writes. */
+export interface EventLogReader {
+  /** Records in order of offset, until the end of the log as it is when the end is reached. */
+  read(topic: string, range?: ReadRange): AsyncIterable<LogRecord>;
+  close(): Promise<void>;
+}
+
+/**
+ * An append-only log of binary messages in topics.
+ * Errors of every method: `log/disk-full`, `log/locked`, `log/unavailable`.
+ */
+export interface EventLog extends EventLogReader {
+  /**
+   * Adds messages to the stream of one key, all or none.
+   * @param expectedVersion how many records of this key the writer knows; undefined writes in any case
+   * @returns how many records the stream has now
+   * @throws AppError `log/concurrency` when the stream has another length than expected
+   */
+  append(
+    topic: string,
+    key: string,
+    messages: readonly Omit<Message, 'key'>[],
+    expectedVersion?: number,
+  ): Promise<number>;
+
+  /** Adds messages of any keys, all or none; durable against the death of the process when resolved. */
+  publish(topic: string, messages: readonly Message[]): Promise<void>;
+
+  /** Delivers at least once: everything behind the group's committed offset, then whatever comes. */
+  consume(subscription: Subscription, handler: Handler): Consumer;
+
+  /** Forgets records below `before`, so that the log's space can be used again. Unknown to groups that still need them. */
+  truncate(topic: string, before: number): Promise<void>;
+}
