@@ -1,4 +1,4 @@
-import { AppError } from '@pvtrail/primitives';
+import { AppError, type GuestVirt } from '@pvtrail/primitives';
 
 /** A loadable segment of a guest image. `bytes` holds the file's part; the rest up to `memoryBytes` is zero. */
 export interface ElfSegment {
@@ -240,4 +240,18 @@ const nameAt = (names: Uint8Array, offset: number): string => {
   const end = names.indexOf(0, offset);
   if (offset > names.length || end < 0) throw malformed(`a symbol name at ${offset} has no end`);
   return Buffer.from(names.subarray(offset, end)).toString('latin1');
+};
+
+/** Guest-physical address of a kernel image address. @throws AppError `patch/outside-image` */
+export const physicalOf = ({ segments }: ElfImage, address: GuestVirt, length: number): number => {
+  const segment = segments.find(
+    ({ virt, memoryBytes }) => address >= virt && address + BigInt(length) <= virt + BigInt(memoryBytes),
+  );
+  if (!segment) {
+    throw new AppError(
+      'patch/outside-image',
+      `0x${address.toString(16)} (${length} bytes) is not in the guest's image`,
+    );
+  }
+  return segment.phys + Number(address - segment.virt);
 };

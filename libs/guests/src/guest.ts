@@ -1,0 +1,126 @@
+import { type GuestFailure, Machine, type RawSink } from '@pvtrail/emulator';
+import { AppError, type GuestVirt, guestVirt } from '@pvtrail/primitives';
+import { type CallSite, editInPlace, type TextEdit } from '@pvtrail/pvops';
+import { type BootParameters, writeBootParameters } from './boot-parameters.js';
+import { readCallSiteRecords } from './call-site-records.js';
+import { type ElfImage, physicalOf } from './elf.js';
+import { loadNative64, requireSymbol } from './native-boot.js';
+
+/** Codes that guests report at port 0xE0 (docs/adr/001). */
+const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
+
+export interface GuestOptions {
+  /** The guest kernel with its stage's optimisations folded in. */
+  readonly image: ElfImage;
+  readonly parameters: BootParameters;
+  /** The guest has failed when it retires more instructions than this. */
+  readonly instructionBudget: number;
+  /** Receives the raw columns; without it nothing is recorded. */
+  readonly sink?: RawSink;
+}
+
+/** What a booted guest offers to the patcher. */
+export interface BootedGuest {
+  readonly records: readonly CallSite[];
+  readonly instructions: number;
+}
+
+export type GuestProgress =
+  | { readonly kind: 'workload-started'; readonly instructions: number }
+  | { readonly kind: 'workload-finished'; readonly instructions: number }
+  | { readonly kind: 'exited'; readonly instructions: number };
+
+/** A guest ended as it should not: its code, registers and last blocks are what GuestFailed reports. */
+export class GuestFailedError extends AppError {
+  constructor(readonly failure: GuestFailure) {
+    super(failure.code, failure.message);
+  }
+}
+
+/**
+ * One guest from its image to its end: boot, patches at the boot marker, workload. The trace is a function of the options and the
+ * edits alone (architecture rule 2).
+ */
+export class Guest {
+  readonly machine: Machine;
+  readonly #image: ElfImage;
+
+  constructor({ image, parameters, instructionBudget, sink }: GuestOptions) {
+    this.#image = image;
+    this.machine = new Machine({
+      ramBytes: parameters.ramBytes,
+      bits: image.bits,
+      record: sink !== undefined,
+      seed: parameters.seed,
+      instructionBudget,
+      ...(sink === undefined ? {} : { sink }),
+    });
+    loadNative64(this.machine, image);
+    writeBootParameters(this.machine.ram, parameters);
+  }
+
+  /** Runs to the boot marker and lists the call sites. @throws GuestFailedError, AppError `image/corrupt` */
+  boot(): BootedGuest {
+    this.#runToMarker(MARKER.booted);
+    const image = this.#image;
+    const symbol = (name: string): GuestVirt => guestVirt(requireSymbol(image, name));
+    const records = image.symbols.has('__parainstructions')
+      ? readCallSiteRecords(image.bits, symbol('__parainstructions'), symbol('__parainstructions_end'), this.read)
+      : [];
+    return { records, instructions: this.instructions };
+  }
+
+  /** Guest memory at a kernel image address: a view. @throws AppError `patch/outside-image` */
+  readonly read = (address: GuestVirt, length: number): Uint8Array => {
+    const phys = physicalOf(this.#image, address, length);
+    return this.machine.ram.subarray(phys, phys + length);
+  };
+
+  /**
+   * Applies edits at a quiescent point; all are checked before the first is written.
+   * @throws AppError `patch/before-mismatch`, `patch/outside-image`
+   */
+  applyEdits(edits: readonly TextEdit[]): void {
+    editInPlace({ view: this.read }, edits);
+    for (const { address, after } of edits) {
+      this.machine.writeText(physicalOf(this.#image, address, after.length), after);
+    }
+  }
+
+  /** Goes on to the next milestone. @throws GuestFailedError */
+  proceed(): GuestProgress {
+    for (;;) {
+      const exit = this.machine.run();
+      switch (exit.kind) {
+        case 'marker':
+          if (exit.code === MARKER.workloadStarted)
+            return { kind: 'workload-started', instructions: this.instructions };
+          if (exit.code === MARKER.workloadFinished)
+            return { kind: 'workload-finished', instructions: this.instructions };
+          break;
+        case 'exit':
+          if (exit.status === 0) return { kind: 'exited', instructions: this.instructions };
+          throw new GuestFailedError(
+            this.machine.failure('guest/failed', `the guest's own check failed: it exited with status ${exit.status}`),
+          );
+        case 'failed':
+          throw new GuestFailedError(exit.failure);
+        case 'exception':
+          throw new Error(`machine stopped at an exception although it delivers them: ${exit.vector}`);
+      }
+    }
+  }
+
+  /** Retired so far, exact while recording. */
+  get instructions(): number {
+    return this.machine.counters.instructions;
+  }
+
+  #runToMarker(code: number): void {
+    const exit = this.machine.run();
+    if (exit.kind === 'failed') throw new GuestFailedError(exit.failure);
+    if (exit.kind !== 'marker' || exit.code !== code) {
+      throw new AppError('image/corrupt', `the guest stopped with ${JSON.stringify(exit)} before its boot marker`);
+    }
+  }
+}

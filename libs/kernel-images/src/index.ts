@@ -1,0 +1,1 @@
+export { type KernelImages, openKernelImages } from './kernel-images.js';

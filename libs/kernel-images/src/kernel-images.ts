@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AppError, type Digest, digestOf } from '@pvtrail/primitives';
+import type { KernelCatalogue, PatchSetFile } from '@pvtrail/pvops';
+import { z } from 'zod';
+import { catalogueSchema, patchSetFileSchema } from './schemas.js';
+
+/** One set of built guest kernels: `native-64`, `xen-32-pae`, …; files are read once. */
+export interface KernelImages {
+  /** The linked image that a stage starts from: `nopv`, or the base of the patch sets. @throws AppError `image/missing` */
+  elf(stage: string): Uint8Array;
+  /** SHA-256 of `elf(stage)`. */
+  elfDigest(stage: string): Digest;
+  /** @throws AppError `image/missing`, `image/corrupt` */
+  patchSets(): PatchSetFile;
+  /** @throws AppError `image/missing`, `image/corrupt` */
+  catalogue(stage: string): KernelCatalogue;
+}
+
+const DEFAULT_FOLDER = fileURLToPath(new URL('../../../guest-kernel/images', import.meta.url));
+
+/** @param set the folder's name below `root`: guest type, bits and, on 32 bit, paging */
+export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): KernelImages => {
+  const folder = path.join(root, set);
+  const read = once((name) => readFile(folder, name));
+  const json = once((name) => JSON.parse(Buffer.from(read(name)).toString('utf8')) as unknown);
+  const elfName = (stage: string): string => (stage === 'nopv' ? 'nopv.elf' : 'v2.6.29.elf');
+  const digest = once((name) => digestOf(read(name)));
+  const patchSets = once((name) => parse(patchSetFileSchema, name, json(name)));
+  const catalogue = once((name) => parse(catalogueSchema, name, json(name)));
+  return {
+    elf: (stage) => read(elfName(stage)),
+    elfDigest: (stage) => digest(elfName(stage)),
+    patchSets: () => patchSets('patch-sets.json'),
+    // direct-call has no image of its own (definitions §1): it is the v2.6.30 kernel, patched under another rule
+    catalogue: (stage) => catalogue(`${stage === 'direct-call' ? 'v2.6.30' : stage}.catalogue.json`),
+  };
+};
+
+const once = <T>(compute: (name: string) => T): ((name: string) => T) => {
+  const known = new Map<string, T>();
+  return (name) => {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const value = compute(name);
+    known.set(name, value);
+    return value;
+  };
+};
+
+const readFile = (folder: string, name: string): Uint8Array => {
+  try {
+    return fs.readFileSync(path.join(folder, name));
+  } catch (cause) {
+    throw new AppError(
+      'image/missing',
+      `the guest kernel file ${name} cannot be read in ${folder}; \`npm run guest-kernel:build\` makes it`,
+      {},
+      cause,
+    );
+  }
+};
+
+const parse = <T>(schema: z.ZodType<T>, name: string, value: unknown): T => {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new AppError('image/corrupt', `${name} is not as docs/adr/004 says: ${z.prettifyError(result.error)}`);
+};
