@@ -40,7 +40,11 @@ export interface CatalogueSite {
   readonly type: number;
   readonly clobbers: number;
   readonly recordType: 'c' | 'c-callee-save' | 'c-irq' | 'asm-call' | 'asm-jump';
-  readonly innerSaves: readonly { readonly offset: number; readonly kind: 'save' | 'restore'; readonly register: string }[];
+  readonly innerSaves: readonly {
+    readonly offset: number;
+    readonly kind: 'save' | 'restore';
+    readonly register: string;
+  }[];
 }
 
 export interface CatalogueThunk {

@@ -1,0 +1,74 @@
+import type { KeptReason, SiteOutcome } from './patch-context.js';
+import type { PvopName } from './pvop-catalogue.js';
+import type { MeasuredStage, Optimisation } from './stages.js';
+
+/** An event as the pure code knows it; id, time and trace context belong to the envelope around it. */
+export interface PatchEventOf<Type extends string, Version extends number, Payload> {
+  readonly type: Type;
+  readonly version: Version;
+  readonly payload: Payload;
+}
+
+/** A patch set was folded into the guest's image. `patchSetHash` names its edits (docs/adr/004). */
+export type OptimisationApplied = PatchEventOf<
+  'OptimisationApplied',
+  1,
+  {
+    readonly guestId: string;
+    readonly optimisation: Optimisation;
+    readonly patchSetHash: string;
+    /** The stage that this completes; null between two stages. */
+    readonly stageReached: MeasuredStage | null;
+  }
+>;
+
+/** A call site and what became of it. Addresses are `0x` and 16 digits; bytes are lower-case hex without separators. */
+export type PatchedSiteRecord = {
+  readonly address: string;
+  readonly length: number;
+  readonly op: PvopName;
+  readonly type: number;
+  readonly clobbers: number;
+  readonly bytesBefore: string;
+  readonly bytesAfter: string;
+  readonly nopBytes: number;
+} & (
+  | { readonly outcome: 'inline' | 'nop' | 'ud2' }
+  | { readonly outcome: 'direct-call' | 'direct-jump'; readonly target: string }
+  | { readonly outcome: 'unchanged'; readonly reason: KeptReason }
+);
+
+/** All call sites of a guest, patched or left, in the order of the records. */
+export type CallSitesPatched = PatchEventOf<
+  'CallSitesPatched',
+  1,
+  { readonly guestId: string; readonly stage: MeasuredStage; readonly sites: readonly PatchedSiteRecord[] }
+>;
+
+/** The last optimisation was taken out again: first the call sites get their unpatched bytes back, then its edits are undone. */
+export type OptimisationReverted = PatchEventOf<
+  'OptimisationReverted',
+  1,
+  {
+    readonly guestId: string;
+    readonly optimisation: Optimisation;
+    readonly patchSetHash: string;
+    readonly callSites: 'restored' | 'were-unpatched';
+    /** The stage that the remaining optimisations make; null between two stages. */
+    readonly stageReached: MeasuredStage | null;
+  }
+>;
+
+/** The guest's text is final until something is reverted. */
+export type PatchingCompleted = PatchEventOf<
+  'PatchingCompleted',
+  1,
+  {
+    readonly guestId: string;
+    readonly stage: MeasuredStage;
+    /** Number of sites by outcome; the sum is the number of sites. */
+    readonly outcomes: Readonly<Record<SiteOutcome, number>>;
+  }
+>;
+
+export type PatchEvent = OptimisationApplied | CallSitesPatched | OptimisationReverted | PatchingCompleted;
