@@ -1,0 +1,90 @@
+import { AppError, formatVirt } from '@pvtrail/primitives';
+import type { CatalogueSite } from '@pvtrail/pvops';
+import iced from 'iced-x86';
+import { IRQ_FLAG_OPS, OP_NAMES_64 } from './op-slots.js';
+
+const { Decoder, DecoderOptions, FlowControl } = iced;
+
+/** Record of 2.6.29 … 4.19 on 64 bit (domain.md §2.3): pointer, u8 type, u8 length, u16 clobbers; 12 bytes used, stride 16. */
+const RECORD = { usedBytes: 12, strideBytes: 16, typeAt: 8, lengthAt: 9, clobbersAt: 10 } as const;
+
+/** Masks of C sites from P4 on, and of C irq sites always, name RAX only (domain.md §2.2). */
+const RESULT_ONLY = 1;
+
+interface SiteOwner {
+  readonly name: string;
+  readonly assembly: boolean;
+}
+
+/**
+ * Reads the patch records of a linked image and what their sites' bytes say.
+ * `ownerOf`: the function that an address lies in.
+ * @throws AppError `image/corrupt` for an unknown type, or a site that lies in no function or does not hold whole instructions
+ */
+export const readSites = (
+  records: Uint8Array,
+  read: (address: bigint, length: number) => Uint8Array,
+  ownerOf: (address: bigint) => SiteOwner | undefined,
+): CatalogueSite[] => {
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  const sites: CatalogueSite[] = [];
+  for (let at = 0; at + RECORD.usedBytes <= records.length; at += RECORD.strideBytes) {
+    const address = view.getBigUint64(at, true);
+    const type = view.getUint8(at + RECORD.typeAt);
+    const length = view.getUint8(at + RECORD.lengthAt);
+    const clobbers = view.getUint16(at + RECORD.clobbersAt, true);
+    const op = OP_NAMES_64.get(type);
+    const owner = ownerOf(address);
+    if (op === undefined || owner === undefined) {
+      throw new AppError(
+        'image/corrupt',
+        `patch record ${at / RECORD.strideBytes}: ${formatVirt(address)}, type ${type} is no call site`,
+      );
+    }
+    const decoded = decodeSite(read(address, length), address);
+    const recordType = owner.assembly ? (decoded.jumps ? 'asm-jump' : 'asm-call') : typeOfCSite(op, clobbers);
+    sites.push({
+      address: formatVirt(address),
+      length,
+      function: owner.name,
+      op,
+      type,
+      clobbers,
+      recordType,
+      innerSaves: decoded.innerSaves,
+    });
+  }
+  return sites.sort((a, b) => (a.address < b.address ? -1 : 1));
+};
+
+const typeOfCSite = (op: string, clobbers: number): CatalogueSite['recordType'] => {
+  if (IRQ_FLAG_OPS.has(op)) return 'c-irq';
+  return clobbers === RESULT_ONLY ? 'c-callee-save' : 'c';
+};
+
+/** Pushes before the call and pops after it are the site's own saves: they go when the site is patched. */
+const decodeSite = (code: Uint8Array, address: bigint): { jumps: boolean; innerSaves: CatalogueSite['innerSaves'] } => {
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  decoder.ip = address;
+  const innerSaves: { offset: number; kind: 'save' | 'restore'; register: string }[] = [];
+  let jumps = false;
+  while (decoder.canDecode) {
+    const instruction = decoder.decode();
+    if (instruction.isInvalid)
+      throw new AppError('image/corrupt', `the call site ${formatVirt(address)} ends inside of an instruction`);
+    const kind = saveKind(instruction);
+    if (kind) {
+      const register = (iced.Register[instruction.op0Register] ?? '').toLowerCase();
+      innerSaves.push({ offset: Number(instruction.ip - address), kind, register });
+    }
+    if (instruction.flowControl === FlowControl.IndirectBranch) jumps = true;
+    instruction.free();
+  }
+  decoder.free();
+  return { jumps, innerSaves };
+};
+
+const saveKind = ({ mnemonic }: iced.Instruction): 'save' | 'restore' | undefined => {
+  if (mnemonic === iced.Mnemonic.Push) return 'save';
+  return mnemonic === iced.Mnemonic.Pop ? 'restore' : undefined;
+};

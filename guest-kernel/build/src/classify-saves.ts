@@ -1,0 +1,127 @@
+import type { CatalogueSave } from '@pvtrail/pvops';
+import { type CallFrame, rowAt } from './call-frames.js';
+import { isAssembly, type KernelFunction } from './kernel-functions.js';
+import { CALLEE_SAVED, causeOfSource } from './save-rules.js';
+import { decodeStackInstructions, type StackInstruction } from './stack-instructions.js';
+
+/** What one stack instruction is: saves or restores of one cause, no save for a reason, or unknown. */
+export type Verdict =
+  | {
+      readonly kind: 'saves';
+      readonly cause: CatalogueSave['cause'];
+      readonly directions: readonly CatalogueSave['kind'][];
+    }
+  | { readonly kind: 'no-save'; readonly reason: string }
+  | { readonly kind: 'unclassified' };
+
+export interface ClassifiedInstruction {
+  readonly instruction: StackInstruction;
+  readonly fn: KernelFunction;
+  readonly verdict: Verdict;
+}
+
+/** A half-open range of addresses. */
+export interface AddressRange {
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
+const contains = (ranges: readonly AddressRange[], address: bigint): boolean =>
+  ranges.some(({ from, to }) => address >= from && address < to);
+
+/**
+ * Classifies every stack instruction of a function by definitions §4, except those inside of `excluded` (call sites and thunks,
+ * which count by range). `code`: the function's linked bytes.
+ */
+export const classifySaves = (
+  fn: KernelFunction,
+  code: Uint8Array,
+  excluded: readonly AddressRange[],
+): ClassifiedInstruction[] =>
+  decodeStackInstructions(code, fn.address)
+    .filter((instruction) => !contains(excluded, instruction.address))
+    .map((instruction) => ({ instruction, fn, verdict: verdictOf(instruction, fn) }));
+
+const noSave = (reason: string): Verdict => ({ kind: 'no-save', reason });
+const saves = (cause: CatalogueSave['cause'], ...directions: CatalogueSave['kind'][]): Verdict => ({
+  kind: 'saves',
+  cause,
+  directions,
+});
+const UNCLASSIFIED: Verdict = { kind: 'unclassified' };
+
+const verdictOf = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
+  if (movesFlags(instruction)) return noSave('flags');
+  if (isAssembly(fn.source) || !fn.frame) return assemblyVerdict(instruction, fn);
+  return compiledVerdict(instruction, fn, fn.frame);
+};
+
+/** pushf/popf, and the `push rdi`/`pop rax` that carries their value (definitions §4, *save, restore*). */
+const movesFlags = ({ form, previous, next }: StackInstruction): boolean =>
+  form === 'push-flags' ||
+  form === 'pop-flags' ||
+  (form === 'pop' && previous.startsWith('pushf')) ||
+  (form === 'push' && next.startsWith('popf'));
+
+/** Directions of an access, seen from the register: what is written to the stack is saved. */
+const directionsOf = ({ form, stackOperand }: StackInstruction): readonly CatalogueSave['kind'][] => {
+  if (form === 'push' && stackOperand === 'write') return ['save'];
+  if (stackOperand === 'read') return ['restore'];
+  return stackOperand === 'write' ? ['save'] : ['restore', 'save'];
+};
+
+const compiledVerdict = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): Verdict => {
+  if (fn.spills.has(instruction.address)) return spillVerdict(instruction);
+  if (keepsRegister(instruction, fn, frame)) return saves('callee-frame', ...directionsOf(instruction));
+  if (contains(fn.inline, instruction.address))
+    return instruction.form === 'push' ? UNCLASSIFIED : inlineVerdict(instruction);
+  if (instruction.form === 'push') return noSave('argument-push');
+  if (instruction.form === 'pop') return noSave('argument-pop');
+  return noSave(isIncomingArgument(instruction, fn, frame) ? 'argument-load' : 'local');
+};
+
+/** A push of a spill slot's value reads the slot: the push itself passes an argument. */
+const spillVerdict = (instruction: StackInstruction): Verdict =>
+  instruction.form === 'push' ? saves('spill', 'restore') : saves('spill', ...directionsOf(instruction));
+
+const inlineVerdict = (instruction: StackInstruction): Verdict =>
+  instruction.form === 'pop' ? UNCLASSIFIED : noSave('local');
+
+/** Distance of the stack operand from the canonical frame address; undefined where that is not known by the same register. */
+const distanceFromFrame = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): number | undefined => {
+  const row = rowAt(frame, Number(instruction.address - fn.address));
+  return row.register === instruction.base ? instruction.displacement - row.cfaOffset : undefined;
+};
+
+/** True for the instruction that stores or reloads a register at the place where .eh_frame says that it is kept. */
+const keepsRegister = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): boolean => {
+  const keptAt = frame.savedAt.get(instruction.register);
+  if (keptAt === undefined || instruction.form === 'read-modify-write') return false;
+  const distance = distanceFromFrame(instruction, fn, frame);
+  return distance === undefined || distance === keptAt;
+};
+
+const isIncomingArgument = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): boolean =>
+  (distanceFromFrame(instruction, fn, frame) ?? -1) >= 0;
+
+const REGISTER_FREE = new Set(['memory', 'constant', 'rsp', 'rip']);
+
+const assemblyVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
+  const cause = causeOfSource(fn.source);
+  if (cause === 'callee-frame') {
+    return CALLEE_SAVED.has(instruction.register) && instruction.form !== 'read-modify-write'
+      ? saves(cause, ...directionsOf(instruction))
+      : UNCLASSIFIED;
+  }
+  if (REGISTER_FREE.has(instruction.register))
+    return noSave(instruction.form === 'push' ? 'frame-constant' : 'frame-access');
+  if (instruction.mnemonic === 'xchg') return saves(cause, 'restore', 'save');
+  if (instruction.form === 'read-modify-write' || !MOVES.has(instruction.mnemonic)) return noSave('frame-access');
+  return isResult(instruction) ? noSave('result') : saves(cause, ...directionsOf(instruction));
+};
+
+const MOVES = new Set(['push', 'pop', 'mov']);
+
+/** A system call's result goes into the frame right after the call. */
+const isResult = ({ stackOperand, register, previous }: StackInstruction): boolean =>
+  stackOperand === 'write' && register === 'rax' && previous === 'call';
