@@ -86,7 +86,7 @@ export interface SiteRow {
   /** in-site saves and restores */
   readonly saves: number;
   readonly restores: number;
-  /** how often a call from this site entered a callee-save thunk */
+  /** calls from this site that arrived at a callee-save thunk */
   readonly thunkEntries: number;
 }
 
@@ -126,14 +126,14 @@ export interface EventRow {
 }
 
 /**
- * Executed pushes, pops and stack moves of kernel code. `stackMoves` is counted by a separate decoder:
- * saves + restores + notSaves = stackMoves + foldedSaves always holds.
+ * Executed pushes, pops and other accesses of kernel code to memory addressed by the stack pointer (call, ret, pushf, popf are none).
+ * `stackMoves` is counted by a separate decoder: saves + restores + notSaves − foldedSaves = stackMoves always holds.
  */
 export interface LedgerCheck {
   readonly saves: number;
   readonly restores: number;
   readonly notSaves: number;
-  /** spills folded into another instruction (`add 8(%rsp),%rax`): restores or saves that are no move */
+  /** instructions that restore and save a spilled value at once (`add %rax,8(%rsp)`) */
   readonly foldedSaves: number;
   readonly stackMoves: number;
 }

@@ -1,0 +1,198 @@
+import { AppError, formatVirt, toHex } from '@pvtrail/primitives';
+import { type BlockEndKind, type BlockShape, describeBlock } from '@pvtrail/x86';
+import type { Arena } from './arena.js';
+import { type InstructionProfile, instructionAt, profileBlock, type TraceBlock } from './block-profile.js';
+import type { CatalogueIndex } from './catalogue-index.js';
+import type { Layout } from './kernel.js';
+
+/** A block known to the simulator: what it is, what it means, and where the kernel counts it. */
+export interface KnownBlock {
+  readonly block: TraceBlock;
+  readonly shape: BlockShape;
+  readonly profile: readonly InstructionProfile[];
+  readonly hot: number;
+  readonly cold: number;
+  readonly partials: number;
+}
+
+const PAGE_BYTES = 4096;
+const SLAB_RECORDS = 256;
+const INLINE_SLOT_COUNT = 14;
+
+/** Every distinct block seen so far, once, with its records in the kernel's memory (assembly/layout.ts). */
+export class BlockTable {
+  readonly blocks: KnownBlock[] = [];
+  readonly #arena: Arena;
+  readonly #layout: Layout;
+  readonly #lineBytes: number;
+  readonly #index: CatalogueIndex;
+  readonly #byPhys = new Map<number, KnownBlock[]>();
+  readonly #byHot = new Map<number, KnownBlock>();
+  #freeHot = 0;
+  #freeHotRecords = 0;
+
+  constructor(arena: Arena, layout: Layout, lineBytes: number, index: CatalogueIndex) {
+    this.#arena = arena;
+    this.#layout = layout;
+    this.#lineBytes = lineBytes;
+    this.#index = index;
+  }
+
+  /** The one record of this block, made when it is new. @throws AppError `trace/corrupt-chunk` when its bytes are no whole block */
+  intern(block: TraceBlock): KnownBlock {
+    const sameAddress = this.#byPhys.get(block.phys);
+    const known = sameAddress?.find((candidate) => isSame(candidate.block, block));
+    if (known !== undefined) return known;
+    const added = this.#add({ ...block, bytes: block.bytes.slice() });
+    this.#byPhys.set(block.phys, [...(sameAddress ?? []), added]);
+    this.#byHot.set(added.hot, added);
+    this.blocks.push(added);
+    return added;
+  }
+
+  byHot(hot: number): KnownBlock | undefined {
+    return this.#byHot.get(hot);
+  }
+
+  #add(block: TraceBlock): KnownBlock {
+    const shape = describeBlock(block.bytes, block.virt, block.bits);
+    if (shape.byteLength !== block.bytes.length) {
+      throw new AppError(
+        'trace/corrupt-chunk',
+        `the bytes ${toHex(block.bytes)} at ${formatVirt(block.virt)} are not one block`,
+      );
+    }
+    const profile = profileBlock(block, shape, this.#index);
+    const hot = this.#allocateHot();
+    const cold = this.#arena.allocate(this.#layout.COLD_BYTES);
+    const partials = this.#arena.allocate(this.#layout.PARTIAL_ROW_BYTES * (shape.instructions.length + 1));
+    const known = { block, shape, profile, hot, cold, partials };
+    this.#writeHot(known, this.#writeSlots(known));
+    this.#writeCold(known);
+    this.#writePartials(known);
+    return known;
+  }
+
+  #allocateHot(): number {
+    if (this.#freeHotRecords === 0) {
+      this.#freeHot = this.#arena.allocate(SLAB_RECORDS * this.#layout.HOT_BYTES, 64);
+      this.#freeHotRecords = SLAB_RECORDS;
+    }
+    this.#freeHotRecords--;
+    const hot = this.#freeHot;
+    this.#freeHot += this.#layout.HOT_BYTES;
+    return hot;
+  }
+
+  /** Writes the slot list, into the hot record when it fits; returns its offset. */
+  #writeSlots({ shape, hot }: KnownBlock): number {
+    const { INLINE_SLOTS, READ, WRITE } = this.#layout;
+    const { slots } = shape;
+    const offset = slots.length <= INLINE_SLOT_COUNT ? hot + INLINE_SLOTS : this.#arena.allocate(2 * slots.length);
+    const list = new Uint16Array(this.#arena.memory.buffer, offset, slots.length);
+    for (const [i, { direction, widthBytes }] of slots.entries()) {
+      const use = (direction === 'write' ? 0 : READ) | (direction === 'read' ? 0 : WRITE);
+      list[i] = use | (widthBytes << 2);
+    }
+    return offset;
+  }
+
+  #writeHot({ block, shape, profile, hot, cold }: KnownBlock, slots: number): void {
+    const { layout, words } = { layout: this.#layout, words: this.#arena.words };
+    const last = instructionAt(shape, shape.instructions.length - 1);
+    const set = (field: number, value: number): void => {
+      words[(hot + field) >> 2] = value;
+    };
+    set(layout.LINE, Math.floor(block.phys / this.#lineBytes));
+    set(layout.START, lowHalf(block.virt));
+    set(layout.END, lowHalf(block.virt + BigInt(shape.byteLength)));
+    set(layout.BRANCH, lowHalf(block.virt + BigInt(last.offset)));
+    set(layout.SLOTS, slots);
+    set(layout.COLD, cold);
+    set(
+      layout.SHAPE,
+      this.#linesOf(block, shape.byteLength) |
+        (shape.slots.length << layout.SLOTS_SHIFT) |
+        (layout[KIND_NAMES[shape.end.kind]] << layout.KIND_SHIFT) |
+        this.#flagsOf(block, profile),
+    );
+  }
+
+  #flagsOf(block: TraceBlock, profile: readonly InstructionProfile[]): number {
+    const { REPEATED, TWO_PAGES, THUNK } = this.#layout;
+    const [first] = profile;
+    const thunk = first === undefined ? undefined : this.#index.thunks[first.thunkIndex];
+    return (
+      (first?.repeated === true ? REPEATED : 0) |
+      (block.physNextPage === 0 ? 0 : TWO_PAGES) |
+      (thunk !== undefined && BigInt(thunk.address) === block.virt ? THUNK : 0)
+    );
+  }
+
+  #writeCold({ block, shape, cold, partials }: KnownBlock): void {
+    const { words } = this.#arena;
+    const { LINES_IN_FIRST_PAGE, SECOND_PAGE_LINE, INSTRUCTIONS, PARTIALS } = this.#layout;
+    words[(cold + LINES_IN_FIRST_PAGE) >> 2] = this.#linesOf(block, Math.min(shape.byteLength, bytesToPageEnd(block)));
+    words[(cold + SECOND_PAGE_LINE) >> 2] = Math.floor(block.physNextPage / this.#lineBytes);
+    words[(cold + INSTRUCTIONS) >> 2] = shape.instructions.length;
+    words[(cold + PARTIALS) >> 2] = partials;
+  }
+
+  #writePartials({ block, shape, partials }: KnownBlock): void {
+    const view = new DataView(this.#arena.memory.buffer);
+    const { PARTIAL_BYTES, PARTIAL_SLOTS, PARTIAL_LINES, FAULTING_LINES, PARTIAL_ROW_BYTES } = this.#layout;
+    for (let retired = 0; retired <= shape.instructions.length; retired++) {
+      const row = partials + retired * PARTIAL_ROW_BYTES;
+      const bytes = shape.instructions[retired]?.offset ?? shape.byteLength;
+      const faultingBytes = bytes + (shape.instructions[retired]?.length ?? 0);
+      const slots = shape.slots.filter(({ instruction }) => instruction < retired).length;
+      view.setUint16(row + PARTIAL_BYTES, bytes, true);
+      view.setUint16(row + PARTIAL_SLOTS, slots, true);
+      view.setUint8(row + PARTIAL_LINES, this.#linesOf(block, bytes));
+      view.setUint8(row + FAULTING_LINES, this.#linesOf(block, faultingBytes));
+    }
+  }
+
+  /** Lines that the first `bytes` bytes of a block touch; a page boundary is a line boundary. */
+  #linesOf({ phys }: TraceBlock, bytes: number): number {
+    if (bytes === 0) return 0;
+    const offset = phys % PAGE_BYTES;
+    return Math.floor((offset + bytes - 1) / this.#lineBytes) - Math.floor(offset / this.#lineBytes) + 1;
+  }
+}
+
+type KindName = 'FALL' | 'JUMP' | 'CONDITIONAL' | 'CALL' | 'INDIRECT_JUMP' | 'INDIRECT_CALL' | 'RETURN' | 'TRANSFER';
+
+/** How the kernel treats a block's end: what is predicted, and whether the next fetch follows a taken transfer. */
+const KIND_NAMES: Readonly<Record<BlockEndKind, KindName>> = {
+  jump: 'JUMP',
+  conditional: 'CONDITIONAL',
+  call: 'CALL',
+  'indirect-jump': 'INDIRECT_JUMP',
+  'indirect-call': 'INDIRECT_CALL',
+  return: 'RETURN',
+  far: 'TRANSFER',
+  'interrupt-return': 'TRANSFER',
+  'system-call': 'TRANSFER',
+  'system-return': 'TRANSFER',
+  'software-interrupt': 'TRANSFER',
+  undefined: 'TRANSFER',
+  halt: 'FALL',
+  system: 'FALL',
+  rep: 'FALL',
+  'before-rep': 'FALL',
+  size: 'FALL',
+  page: 'FALL',
+  bytes: 'FALL',
+};
+
+const lowHalf = (virt: bigint): number => Number(virt & 0xffffffffn);
+const bytesToPageEnd = ({ phys }: TraceBlock): number => PAGE_BYTES - (phys % PAGE_BYTES);
+
+const isSame = (a: TraceBlock, b: TraceBlock): boolean =>
+  a.virt === b.virt &&
+  a.physNextPage === b.physNextPage &&
+  a.user === b.user &&
+  a.bits === b.bits &&
+  a.bytes.length === b.bytes.length &&
+  a.bytes.every((byte, i) => byte === b.bytes[i]);
