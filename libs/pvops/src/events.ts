@@ -1,6 +1,6 @@
 import type { KeptReason, SiteOutcome } from './patch-context.js';
 import type { PvopName } from './pvop-catalogue.js';
-import type { MeasuredStage, Optimisation } from './stages.js';
+import type { MeasuredStage, Optimisation, Stage } from './stages.js';
 
 /** An event as the pure code knows it; id, time and trace context belong to the envelope around it. */
 export interface PatchEventOf<Type extends string, Version extends number, Payload> {
@@ -9,7 +9,13 @@ export interface PatchEventOf<Type extends string, Version extends number, Paylo
   readonly payload: Payload;
 }
 
-/** A patch set was folded into the guest's image. `patchSetHash` names its edits (docs/adr/004). */
+/**
+ * Whether the call sites were patched when an optimisation came or went: then they got their unpatched bytes back first, because an
+ * optimisation's edits are those of an unpatched image.
+ */
+export type CallSitesMeanwhile = 'restored' | 'were-unpatched';
+
+/** A patch set was folded into the guest's text. `patchSetHash` names its edits (docs/adr/004). */
 export type OptimisationApplied = PatchEventOf<
   'OptimisationApplied',
   1,
@@ -17,6 +23,7 @@ export type OptimisationApplied = PatchEventOf<
     readonly guestId: string;
     readonly optimisation: Optimisation;
     readonly patchSetHash: string;
+    readonly callSites: CallSitesMeanwhile;
     /** The stage that this completes; null between two stages. */
     readonly stageReached: MeasuredStage | null;
   }
@@ -42,10 +49,10 @@ export type PatchedSiteRecord = {
 export type CallSitesPatched = PatchEventOf<
   'CallSitesPatched',
   1,
-  { readonly guestId: string; readonly stage: MeasuredStage; readonly sites: readonly PatchedSiteRecord[] }
+  { readonly guestId: string; readonly stage: Stage; readonly sites: readonly PatchedSiteRecord[] }
 >;
 
-/** The last optimisation was taken out again: first the call sites get their unpatched bytes back, then its edits are undone. */
+/** The last optimisation was taken out again: its edits were undone, last first. */
 export type OptimisationReverted = PatchEventOf<
   'OptimisationReverted',
   1,
@@ -53,7 +60,7 @@ export type OptimisationReverted = PatchEventOf<
     readonly guestId: string;
     readonly optimisation: Optimisation;
     readonly patchSetHash: string;
-    readonly callSites: 'restored' | 'were-unpatched';
+    readonly callSites: CallSitesMeanwhile;
     /** The stage that the remaining optimisations make; null between two stages. */
     readonly stageReached: MeasuredStage | null;
   }
@@ -65,7 +72,7 @@ export type PatchingCompleted = PatchEventOf<
   1,
   {
     readonly guestId: string;
-    readonly stage: MeasuredStage;
+    readonly stage: Stage;
     /** Number of sites by outcome; the sum is the number of sites. */
     readonly outcomes: Readonly<Record<SiteOutcome, number>>;
   }

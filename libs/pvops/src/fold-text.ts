@@ -36,7 +36,7 @@ export interface TextChange {
 
 /**
  * The edits of one event, in the order in which they are to be applied. `callSiteEdits`: those of the guest's call sites that are
- * in force before the event; a new patching of sites replaces them. Sites that stayed as they were are no edits.
+ * in force before the event; every event that changes text restores them first. Sites that stayed as they were are no edits.
  * @throws AppError `patch/unknown-set` when the event names a patch set that is not in `patchSets`
  */
 export const textChangeOf = (
@@ -46,7 +46,10 @@ export const textChangeOf = (
 ): TextChange => {
   switch (event.type) {
     case 'OptimisationApplied':
-      return { edits: editsOfSet(patchSets, event.payload.patchSetHash), callSiteEdits };
+      return {
+        edits: [...inverseOf(callSiteEdits), ...editsOfSet(patchSets, event.payload.patchSetHash)],
+        callSiteEdits: [],
+      };
     case 'CallSitesPatched': {
       const edits = event.payload.sites.filter((site) => site.outcome !== 'unchanged').map(editOfSite);
       return { edits: [...inverseOf(callSiteEdits), ...edits], callSiteEdits: edits };

@@ -21,6 +21,7 @@ export {
 } from './clobber-masks.js';
 export { compilerAssumesLost } from './compiler-clobbers.js';
 export type {
+  CallSitesMeanwhile,
   CallSitesPatched,
   OptimisationApplied,
   OptimisationReverted,

@@ -16,6 +16,9 @@ const MAX_SITE_BYTES = 254;
  */
 export const patchSites = (context: PatchContext, sites: readonly CallSite[]): readonly SitePatch[] => {
   requireGuest(context);
+  if (context.stage === 'nopv' && sites.length > 0) {
+    throw new AppError('patch/rule-violation', 'a nopv kernel has no call sites');
+  }
   return sites.map((site) => patchSite(context, site));
 };
 
@@ -43,7 +46,6 @@ const requireGuest = (context: PatchContext): void => {
       `there is no ${context.guestType} guest with ${context.paging} paging`,
     );
   }
-  if (context.stage === 'nopv') throw new AppError('patch/rule-violation', 'a nopv kernel has no call sites');
 };
 
 const requireSite = (site: CallSite): void => {

@@ -154,7 +154,7 @@ describe('the driver', () => {
   });
 
   it('has nothing to patch in a nopv kernel, and no guests that never were', () => {
-    expect(() => patchSites({ ...guest, stage: 'nopv' }, [])).toThrowError(/nopv/);
+    expect(() => patchSites({ ...guest, stage: 'nopv' }, [site])).toThrowError(/nopv/);
     expect(() => patchSites({ ...guest, guestType: 'vsmp', bits: 32, paging: 'pae' }, [])).toThrowError(
       /no vsmp guest/,
     );
