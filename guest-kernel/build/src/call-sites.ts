@@ -1,7 +1,6 @@
 import { AppError, formatVirt } from '@pvtrail/primitives';
-import type { CatalogueSite } from '@pvtrail/pvops';
+import { type CatalogueSite, isIrqOp, type PvopName, pvopOfType, slotCount } from '@pvtrail/pvops';
 import iced from 'iced-x86';
-import { IRQ_FLAG_OPS, OP_NAMES_64 } from './op-slots.js';
 
 const { Decoder, DecoderOptions, FlowControl } = iced;
 
@@ -33,7 +32,7 @@ export const readSites = (
     const type = view.getUint8(at + RECORD.typeAt);
     const length = view.getUint8(at + RECORD.lengthAt);
     const clobbers = view.getUint16(at + RECORD.clobbersAt, true);
-    const op = OP_NAMES_64.get(type);
+    const op = type < slotCount('4level') ? pvopOfType(type, '4level').name : undefined;
     const owner = ownerOf(address);
     if (op === undefined || owner === undefined) {
       throw new AppError(
@@ -57,8 +56,8 @@ export const readSites = (
   return sites.sort((a, b) => (a.address < b.address ? -1 : 1));
 };
 
-const typeOfCSite = (op: string, clobbers: number): CatalogueSite['recordType'] => {
-  if (IRQ_FLAG_OPS.has(op)) return 'c-irq';
+const typeOfCSite = (op: PvopName, clobbers: number): CatalogueSite['recordType'] => {
+  if (isIrqOp(op)) return 'c-irq';
   return clobbers === RESULT_ONLY ? 'c-callee-save' : 'c';
 };
 

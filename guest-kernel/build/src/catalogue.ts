@@ -1,12 +1,15 @@
 import { AppError, formatVirt } from '@pvtrail/primitives';
-import type {
-  CatalogueFunction,
-  CatalogueNotSave,
-  CatalogueOp,
-  CatalogueSave,
-  CatalogueSite,
-  CatalogueThunk,
-  KernelCatalogue,
+import {
+  type CatalogueFunction,
+  type CatalogueNotSave,
+  type CatalogueOp,
+  type CatalogueSave,
+  type CatalogueSite,
+  type CatalogueThunk,
+  isCalleeSave,
+  type KernelCatalogue,
+  pvopOfType,
+  slotCount,
 } from '@pvtrail/pvops';
 import { readSites } from './call-sites.js';
 import { type ClassifiedInstruction, classifySaves } from './classify-saves.js';
@@ -15,9 +18,8 @@ import type { ElfSymbol } from './elf-file.js';
 import { functionKind, isAssembly, type KernelFunction, listFunctions, THUNK_PREFIX } from './kernel-functions.js';
 import type { LinkedImage } from './link.js';
 import { readLoadable } from './loadable.js';
-import { isCalleeSave, OP_NAMES_64, OP_SLOT_COUNT_64 } from './op-slots.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
-import type { Link } from './stages.js';
+import { type Link, optimisationsOf } from './stages.js';
 
 /** Symbols that the loader, the patcher and the analysis look up (docs/adr/004); absent ones are left out. */
 const CATALOGUED_SYMBOLS = [
@@ -87,18 +89,19 @@ const catalogueSymbols = (image: LinkedImage): Record<string, string> => {
 const readOpTable = (link: Link, layout: SlotLayout): CatalogueOp[] => {
   const table = layout.units.find((unit) => unit.section === OP_TABLE_SECTION);
   if (!link.on.has('CONFIG_PARAVIRT')) return [];
-  if (!table || table.slotBytes !== OP_SLOT_COUNT_64 * POINTER_BYTES) {
+  const count = slotCount('4level');
+  if (!table || table.slotBytes !== count * POINTER_BYTES) {
     throw new AppError(
       'image/corrupt',
-      `${OP_TABLE_SECTION} has ${table?.slotBytes ?? 0} bytes, not ${OP_SLOT_COUNT_64} slots of 8`,
+      `${OP_TABLE_SECTION} has ${table?.slotBytes ?? 0} bytes, not ${count} slots of 8`,
     );
   }
-  return [...OP_NAMES_64].map(([type, op]) => ({
-    op,
-    type,
-    address: formatVirt(table.address + BigInt(type * POINTER_BYTES)),
-    calleeSave: isCalleeSave(op, link.on),
-  }));
+  const code = optimisationsOf(link);
+  return Array.from({ length: count }, (_, type) => {
+    const pvop = pvopOfType(type, '4level');
+    const address = formatVirt(table.address + BigInt(type * POINTER_BYTES));
+    return { op: pvop.name, type, address, calleeSave: isCalleeSave(pvop, code) };
+  });
 };
 
 const pointerAt = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);

@@ -1,11 +1,11 @@
-import { AppError, canonicalJson, digestOf, formatVirt, fromHex, toHex } from '@pvtrail/primitives';
-import type { PatchSet, PatchSetEdit, PatchSetFile } from '@pvtrail/pvops';
+import { AppError, formatVirt, fromHex, toHex } from '@pvtrail/primitives';
+import { OPTIMISATIONS, type PatchSet, type PatchSetEdit, type PatchSetFile, patchSetHash } from '@pvtrail/pvops';
 import type { LoadSegment } from './elf-file.js';
 import { THUNK_PREFIX } from './kernel-functions.js';
 import type { LinkedImage } from './link.js';
 import { loadableDigest, readLoadable } from './loadable.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
-import { BASE_STAGE, LINKS, OPTIMISATIONS } from './stages.js';
+import { BASE_STAGE, changesCode, LINKS } from './stages.js';
 
 /** A place that edits are made for: a unit or a joined table. */
 interface EditPlace {
@@ -24,8 +24,8 @@ interface EditPlace {
 export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, LinkedImage>): PatchSetFile => {
   const places = editPlaces(layout);
   let before = segmentsOf(images, BASE_STAGE);
-  const sets = OPTIMISATIONS.map(({ name, stage, turnsOn }): PatchSet => {
-    const after = turnsOn === undefined ? before : segmentsOf(images, name);
+  const sets = OPTIMISATIONS.map(({ name, stage }): PatchSet => {
+    const after = changesCode(name) ? segmentsOf(images, name) : before;
     const edits = places.flatMap((place) => editOf(place, before, after));
     const folded = foldEdits(before, edits);
     if (loadableDigest(folded) !== loadableDigest(after)) {
@@ -39,9 +39,6 @@ export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, Li
   });
   return { format: 1, base: BASE_STAGE, sets };
 };
-
-/** Content address of a patch set: SHA-256 of its edits as canonical JSON. */
-export const patchSetHash = (edits: readonly PatchSetEdit[]): string => digestOf(canonicalJson(edits));
 
 const segmentsOf = (images: ReadonlyMap<string, LinkedImage>, link: string): readonly LoadSegment[] => {
   const image = images.get(link);

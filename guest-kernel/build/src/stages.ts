@@ -1,4 +1,5 @@
 import { AppError } from '@pvtrail/primitives';
+import { OPTIMISATIONS, type Optimisation, type OptimisationSet } from '@pvtrail/pvops';
 
 /** Every switch that the kernel's sources know; a link defines each to 0 or 1. */
 export const SWITCHES = [
@@ -15,30 +16,20 @@ export const SWITCHES = [
 ] as const;
 export type Switch = (typeof SWITCHES)[number];
 
-/**
- * One optimisation of the series (domain.md §0.1): the switch it turns on and the stage that it leads to (definitions §1). An
- * optimisation without a switch changes no byte of this guest: its set is present and empty.
- */
-interface Optimisation {
-  readonly name: string;
-  readonly stage: string;
-  readonly turnsOn?: Switch;
-}
+/** The switch that an optimisation turns on. One without a switch changes no byte of this guest: its set is present and empty. */
+const SWITCH_OF: Partial<Record<Optimisation, Switch>> = {
+  identity: 'PV_IDENTITY',
+  'clobber-aware': 'PV_CLOBBER_AWARE',
+  'callee-save-irq': 'PV_CALLEE_SAVE_IRQ',
+  'callee-save-pte': 'PV_CALLEE_SAVE_PTE',
+  F1: 'PV_F1',
+  F2: 'PV_F2',
+  F3: 'PV_F3',
+  F4: 'PV_F4',
+};
 
-/** In the order in which they are applied. */
-export const OPTIMISATIONS: readonly Optimisation[] = [
-  { name: 'identity', stage: 'identity', turnsOn: 'PV_IDENTITY' },
-  { name: 'clobber-aware', stage: 'clobber-aware', turnsOn: 'PV_CLOBBER_AWARE' },
-  { name: 'callee-save-irq', stage: 'callee-save-irq', turnsOn: 'PV_CALLEE_SAVE_IRQ' },
-  { name: 'callee-save-pte', stage: 'callee-save-pte', turnsOn: 'PV_CALLEE_SAVE_PTE' },
-  { name: 'F1', stage: 'v2.6.30', turnsOn: 'PV_F1' },
-  { name: 'F2', stage: 'v2.6.30', turnsOn: 'PV_F2' },
-  { name: 'F3', stage: 'v2.6.30', turnsOn: 'PV_F3' },
-  { name: 'F4', stage: 'v2.6.30', turnsOn: 'PV_F4' },
-  { name: 'xen-64-direct-irq', stage: 'v2.6.30' },
-  { name: 'lguest-vmcall', stage: 'v2.6.30' },
-  { name: 'direct-call', stage: 'direct-call' },
-];
+/** True when the optimisation changes the kernel's code, so that an image is linked for it. */
+export const changesCode = (optimisation: Optimisation): boolean => SWITCH_OF[optimisation] !== undefined;
 
 export const BASELINE_STAGE = 'nopv';
 export const BASE_STAGE = 'v2.6.29';
@@ -60,13 +51,20 @@ export const LINKS: readonly Link[] = (() => {
     { name: BASE_STAGE, stage: BASE_STAGE, on: new Set(BASE_SWITCHES) },
   ];
   const on = new Set(BASE_SWITCHES);
-  for (const { name, stage, turnsOn } of OPTIMISATIONS) {
+  for (const { name, stage } of OPTIMISATIONS) {
+    const turnsOn = SWITCH_OF[name];
     if (turnsOn === undefined) continue;
     on.add(turnsOn);
     links.push({ name, stage, on: new Set(on), optimisation: name });
   }
   return links;
 })();
+
+/** The optimisations in a link's code. */
+export const optimisationsOf = (link: Link): OptimisationSet =>
+  new Set(OPTIMISATIONS.map(({ name }) => name).filter((name) => isOn(link, SWITCH_OF[name])));
+
+const isOn = (link: Link, name: Switch | undefined): boolean => name !== undefined && link.on.has(name);
 
 /** Stages that have an image of their own, in order: `direct-call` runs the image of `v2.6.30` (definitions §1). */
 export const STAGES: readonly string[] = [...new Set(LINKS.map((link) => link.stage))];
