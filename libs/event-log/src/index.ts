@@ -1,4 +1,5 @@
 export { Delivery, type DeliveryPorts } from './delivery.js';
+export { MemoryTransport, type Transport } from './memory/memory-transport.js';
 export type {
   Batch,
   Consumer,
