@@ -1,0 +1,324 @@
+import { makeEvent, type Stage } from '@pvtrail/contracts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../database.js';
+import type { ColumnStore, Unit } from '../port.js';
+import { COUNTS } from '../statistics.js';
+import { endedGuest, guestIdNumber, RUN, unitOf } from './made-up-units.js';
+
+/** An empty database that can be opened again after it was closed. */
+export type StoreUnderTest = {
+  /** The database itself, to look at tables and to fail inserts. */
+  openDatabase(): Promise<Database>;
+  createStore(database: Database): Promise<ColumnStore>;
+  dispose(): Promise<void>;
+};
+
+class InsertRefused extends Error {}
+
+/** Passes everything on, but fails from the n-th insert on. */
+const failingFrom = (inner: Database, insert: number): Database => {
+  let inserts = 0;
+  return {
+    insert: async (table, rows, token) => {
+      if (++inserts >= insert) throw new InsertRefused();
+      await inner.insert(table, rows, token);
+    },
+    query: (sql) => inner.query(sql),
+    command: (sql) => inner.command(sql),
+    close: () => inner.close(),
+  };
+};
+
+const TABLES = [
+  'chunks',
+  'unit_totals',
+  'function_statistics',
+  'site_statistics',
+  'op_statistics',
+  'cause_statistics',
+  'units',
+] as const;
+const INSERTS = TABLES.length;
+
+const sum = (units: readonly Unit[], of: (unit: Unit) => number): number =>
+  units.reduce((total, unit) => total + of(unit), 0);
+
+/** What every adapter of the store promises. */
+export const describeColumnStoreContract = (adapter: string, create: () => Promise<StoreUnderTest>): void => {
+  describe(`column store contract: ${adapter}`, () => {
+    let target: StoreUnderTest;
+    let database: Database;
+    let store: ColumnStore;
+
+    const open = async () => {
+      database = await target.openDatabase();
+      store = await target.createStore(database);
+    };
+    const restart = async () => {
+      await store.close();
+      await open();
+    };
+    const rowCounts = async (): Promise<Record<string, number>> => {
+      const counts: Record<string, number> = {};
+      for (const table of TABLES) {
+        const [row] = await database.query(`SELECT count() AS n FROM ${table}`);
+        counts[table] = Number(row?.n);
+      }
+      return counts;
+    };
+    const ONE_UNIT = {
+      chunks: 2,
+      unit_totals: 2,
+      function_statistics: 7,
+      site_statistics: 9,
+      op_statistics: 5,
+      cause_statistics: 5,
+      units: 1,
+    };
+
+    beforeEach(async () => {
+      target = await create();
+      await open();
+    });
+    afterEach(async () => {
+      await store.close();
+      await target.dispose();
+    });
+
+    describe('units', () => {
+      it('a unit is stored once, however often it is inserted', async () => {
+        expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
+        expect(await store.insertUnit(unitOf(1, 0))).toBe('known');
+        await restart();
+        expect(await store.insertUnit(unitOf(1, 0))).toBe('known');
+        expect(await rowCounts()).toEqual(ONE_UNIT);
+      });
+
+      it('rows with a token that the table has seen are dropped', async () => {
+        const rows = [{ guest: guestIdNumber(1), unit: 0, cause: 'spill', saves: 1, restores: 1 }];
+        await database.insert('cause_statistics', rows, 'a token');
+        await database.insert('cause_statistics', rows, 'a token');
+        await database.insert('cause_statistics', rows, 'another token');
+        expect((await rowCounts()).cause_statistics).toBe(2);
+      });
+
+      it.each(Array.from({ length: INSERTS }, (_, index) => index + 1))(
+        'a unit that failed at insert %i is completed by inserting it again, with no row twice or missing',
+        async (insert) => {
+          const failing = await target.createStore(failingFrom(database, insert));
+          await expect(failing.insertUnit(unitOf(1, 0))).rejects.toThrow(InsertRefused);
+          expect(await store.committedUnits(guestIdNumber(1))).toEqual([]);
+          await restart();
+          expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
+          expect(await rowCounts()).toEqual(ONE_UNIT);
+        },
+      );
+
+      it('a unit out of turn is refused', async () => {
+        await store.insertUnit(unitOf(1, 0));
+        await expect(store.insertUnit(unitOf(1, 2))).rejects.toThrow(RangeError);
+      });
+
+      it('a checkpoint comes back byte by byte', async () => {
+        const unit = { ...unitOf(1, 0), checkpoint: Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff) };
+        await store.insertUnit(unit);
+        expect(await store.loadCheckpoint(unit.guestId, 0)).toEqual(unit.checkpoint);
+        expect(await store.loadCheckpoint(unit.guestId, 1)).toBeUndefined();
+      });
+
+      it('a guest goes on after its last committed unit', async () => {
+        const guest = guestIdNumber(1);
+        expect(await store.resumePoint(guest)).toEqual({ kind: 'beginning' });
+        await store.insertUnit(unitOf(1, 0));
+        await store.insertUnit(unitOf(1, 1));
+        await store.insertUnit(unitOf(2, 0));
+        expect(await store.resumePoint(guest)).toEqual({
+          kind: 'after-unit',
+          unit: 1,
+          nextChunk: 4,
+          checkpoint: unitOf(1, 1).checkpoint,
+        });
+        await store.insertUnit(unitOf(1, 2, true));
+        expect(await store.resumePoint(guest)).toEqual({ kind: 'complete', units: 3 });
+      });
+    });
+
+    describe('queries', () => {
+      const units = [unitOf(1, 0), unitOf(1, 1, true)];
+      beforeEach(async () => {
+        for (const unit of units) await store.insertUnit(unit);
+        await store.insertGuest(endedGuest(1));
+      });
+
+      it('a comparison sums every count over the units, by mode', async () => {
+        const rows = await store.comparison({ runs: [RUN], by: ['type', 'bits', 'stage', 'workload'] });
+        expect(rows.map(({ mode }) => mode)).toEqual(['kernel', 'user']);
+        for (const row of rows) {
+          expect(row).toMatchObject({ type: 'native', bits: 64, stage: 'v2.6.29', workload: 'fork', guests: 1 });
+          for (const count of COUNTS) {
+            expect([count, row[count]]).toEqual([
+              count,
+              sum(units, ({ statistics }) => statistics.totals[row.mode][count]),
+            ]);
+          }
+        }
+        expect(rows[0]?.privileged.iret).toBe(sum(units, ({ statistics }) => statistics.privileged[1]?.count ?? 0));
+        expect(rows[0]?.interrupts).toEqual({ 32: sum(units, ({ statistics }) => statistics.events[0]?.count ?? 0) });
+        expect(rows[0]?.ledgerStackMoves).toBe(sum(units, ({ statistics }) => statistics.ledger.stackMoves));
+      });
+
+      it('rows of a unit without its commit row are not counted', async () => {
+        const before = await store.comparison({ runs: [RUN], by: ['stage'] });
+        const stray = { guest: guestIdNumber(1), unit: 9, mode: 'kernel', instructions: 5 };
+        await database.insert('unit_totals', [stray], 'a stray row');
+        expect(await store.comparison({ runs: [RUN], by: ['stage'] })).toEqual(before);
+      });
+
+      it('a guest that has not ended, or failed, is not compared', async () => {
+        await store.insertUnit(unitOf(2, 0));
+        const { runId, guestId, index, spec, image } = endedGuest(3);
+        await store.insertUnit(unitOf(3, 0));
+        await store.insertGuest({ runId, guestId, index, spec, image, state: 'failed', errorCode: 'guest/deadlock' });
+        const rows = await store.comparison({ runs: [RUN], by: ['guest'] });
+        expect(new Set(rows.map(({ guest }) => guest))).toEqual(new Set([guestIdNumber(1)]));
+      });
+
+      it('filters narrow a comparison', async () => {
+        const by = ['guest'] as const;
+        const some = { runs: [RUN], by: [...by] };
+        expect((await store.comparison({ ...some, bits: 64, workloads: ['fork'], types: ['native'] })).length).toBe(2);
+        expect(await store.comparison({ ...some, bits: 32 })).toEqual([]);
+        expect(await store.comparison({ ...some, stages: ['nopv'] })).toEqual([]);
+      });
+
+      it.each(['op', 'site', 'function', 'cause'] as const)('statistics by %s sum over the units', async (of) => {
+        const tables = { op: 'perOp', site: 'perSite', function: 'perFunction', cause: 'perCause' } as const;
+        const rows = await store.statistics({ runs: [RUN], by: ['stage'], of });
+        const [first, second] = units.map(
+          ({ statistics }) => statistics[tables[of]] as readonly Record<string, unknown>[],
+        );
+        const expected = (first ?? []).map((row, index) => {
+          const other = second?.[index] ?? {};
+          const summed = Object.entries(row).map(([name, value]) => [
+            name,
+            typeof value === 'number' ? value + Number(other[name]) : value,
+          ]);
+          return { stage: 'v2.6.29', ...Object.fromEntries(summed) };
+        });
+        const order = (a: object, b: object) =>
+          JSON.stringify(Object.values(a)) < JSON.stringify(Object.values(b)) ? -1 : 1;
+        expect(rows.toSorted(order)).toEqual(expected.toSorted(order));
+      });
+
+      it('contributions are the differences between two stages, largest first', async () => {
+        await store.insertUnit(unitOf(2, 0, true));
+        await store.insertGuest(endedGuest(2, { stage: 'v2.6.30' }));
+        const executions = (of: readonly Unit[], op: string) =>
+          sum(of, ({ statistics }) => statistics.perOp.find((row) => row.op === op)?.executions ?? 0);
+        const expected = Array.from({ length: 5 }, (_, index) => {
+          const name = `op.${index}`;
+          const before = executions(units, name);
+          const after = executions([unitOf(2, 0)], name);
+          return { name, before, after, difference: after - before };
+        }).toSorted((a, b) => Math.abs(b.difference) - Math.abs(a.difference));
+        const [before, after]: Stage[] = ['v2.6.29', 'v2.6.30'];
+        if (before === undefined || after === undefined) throw new Error('two stages');
+        const query = { runs: [RUN], of: 'op' as const, metric: 'executions', before, after, limit: 3 };
+        expect(await store.contributions(query)).toEqual(expected.slice(0, 3));
+      });
+
+      it('an unknown metric or dimension is refused by name', async () => {
+        const refused = expect.objectContaining({ code: 'input/invalid' });
+        const wrong = {
+          runs: [RUN],
+          of: 'op' as const,
+          metric: 'saves',
+          before: 'nopv',
+          after: 'nopv',
+          limit: 1,
+        } as const;
+        await expect(store.contributions(wrong)).rejects.toEqual(refused);
+        await expect(store.comparison({ runs: [RUN], by: ['1; DROP TABLE units' as 'stage'] })).rejects.toEqual(
+          refused,
+        );
+      });
+
+      it('footprints show sizes and executions of each guest', async () => {
+        const kernel = (of: (unit: Unit['statistics']['totals']['kernel']) => number) =>
+          sum(units, ({ statistics }) => of(statistics.totals.kernel));
+        expect(await store.footprints(RUN)).toEqual([
+          {
+            guest: guestIdNumber(1),
+            type: 'native',
+            bits: 64,
+            stage: 'v2.6.29',
+            workload: 'fork',
+            footprint: 'hot',
+            kernelInstructions: kernel(({ instructions }) => instructions),
+            userInstructions: sum(units, ({ statistics }) => statistics.totals.user.instructions),
+            kernelTextBytes: kernel(({ newTextBytes }) => newTextBytes),
+            dataReferences: kernel(({ dataReads, dataWrites }) => dataReads + dataWrites),
+            repReferences: kernel(({ repReferences }) => repReferences),
+            functions: 7,
+            sites: 9,
+            executions: Object.fromEntries(
+              Array.from({ length: 5 }, (_, op) => [
+                `op.${op}`,
+                sum(units, ({ statistics }) => statistics.perOp[op]?.executions ?? 0),
+              ]),
+            ),
+          },
+        ]);
+      });
+
+      it('a guest noted twice is there once and comes back as it was', async () => {
+        await store.insertGuest(endedGuest(1));
+        expect(await store.guests(RUN)).toEqual([endedGuest(1)]);
+        expect(await store.runs()).toEqual([{ runId: RUN, finished: 1, failed: 0, instructions: 4_000_000 }]);
+      });
+    });
+
+    describe('events', () => {
+      const occurrence = { runId: RUN, time: new Date('2026-11-24T00:00:00.123Z') };
+      const completed = makeEvent(
+        'RunCompleted',
+        { runId: RUN, guests: 1, instructions: 2 ** 50, chunks: 4, bytes: 5 },
+        occurrence,
+      );
+      const cancelled = makeEvent(
+        'RunCancelled',
+        { runId: RUN },
+        { ...occurrence, time: new Date('2026-11-24T00:00:01Z') },
+      );
+
+      it('come back as they were, in order of time', async () => {
+        await store.insertEvents([cancelled, completed]);
+        expect(await store.events(RUN)).toEqual([completed, cancelled]);
+      });
+
+      it('an event delivered again is not there twice, in whatever batch it comes', async () => {
+        await store.insertEvents([completed]);
+        await store.insertEvents([completed, cancelled]);
+        await restart();
+        await store.insertEvents([cancelled, completed]);
+        expect((await store.events(RUN)).length).toBe(2);
+      });
+    });
+
+    describe('forgetting', () => {
+      it('a forgotten guest can be inserted again, others stay', async () => {
+        for (const unit of [unitOf(1, 0, true), unitOf(2, 0, true)]) await store.insertUnit(unit);
+        await store.insertGuest(endedGuest(1));
+        await store.forget([guestIdNumber(1)]);
+        expect(await rowCounts()).toEqual(ONE_UNIT);
+        expect(await store.guests(RUN)).toEqual([]);
+        expect(await store.insertUnit(unitOf(1, 0, true))).toBe('inserted');
+        await store.insertGuest(endedGuest(1));
+        await restart();
+        const twice = Object.fromEntries(Object.entries(ONE_UNIT).map(([table, rows]) => [table, 2 * rows]));
+        expect(await rowCounts()).toEqual(twice);
+        expect((await store.guests(RUN)).length).toBe(1);
+      });
+    });
+  });
+};
