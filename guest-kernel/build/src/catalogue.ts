@@ -25,7 +25,7 @@ import { type Link, optimisationsOf } from './stages.js';
 const CATALOGUED_SYMBOLS = [
   'boot_pgd',
   'boot_stack_top',
-  'startup_64',
+  '_start',
   '__parainstructions',
   '__parainstructions_end',
   'paravirt_nop',

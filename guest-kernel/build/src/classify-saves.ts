@@ -1,7 +1,7 @@
 import type { CatalogueSave } from '@pvtrail/pvops';
 import { type CallFrame, rowAt } from './call-frames.js';
 import { isAssembly, type KernelFunction } from './kernel-functions.js';
-import { CALLEE_SAVED, causeOfSource } from './save-rules.js';
+import { CALLEE_SAVED, causeOf, isOwnFrameSlot, noSaveReason } from './save-rules.js';
 import { decodeStackInstructions, type StackInstruction } from './stack-instructions.js';
 
 /** What one stack instruction is: saves or restores of one cause, no save for a reason, or unknown. */
@@ -104,23 +104,29 @@ const keepsRegister = (instruction: StackInstruction, fn: KernelFunction, frame:
 const isIncomingArgument = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): boolean =>
   (distanceFromFrame(instruction, fn, frame) ?? -1) >= 0;
 
-const REGISTER_FREE = new Set(['memory', 'constant', 'rsp', 'rip']);
-
 const assemblyVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
-  const cause = causeOfSource(fn.source);
-  if (cause === 'callee-frame') {
-    return CALLEE_SAVED.has(instruction.register) && instruction.form !== 'read-modify-write'
-      ? saves(cause, ...directionsOf(instruction))
-      : UNCLASSIFIED;
-  }
-  if (REGISTER_FREE.has(instruction.register))
-    return noSave(instruction.form === 'push' ? 'frame-constant' : 'frame-access');
-  if (instruction.mnemonic === 'xchg') return saves(cause, 'restore', 'save');
-  if (instruction.form === 'read-modify-write' || !MOVES.has(instruction.mnemonic)) return noSave('frame-access');
-  return isResult(instruction) ? noSave('result') : saves(cause, ...directionsOf(instruction));
+  const reason = noSaveReason(fn.name, instruction.form, instruction.register);
+  if (reason !== undefined) return noSave(reason);
+  return causeOf(fn.source, fn.name) === 'entry-frame' ? entryVerdict(instruction) : calleeVerdict(instruction);
 };
 
-const MOVES = new Set(['push', 'pop', 'mov']);
+const calleeVerdict = (instruction: StackInstruction): Verdict =>
+  CALLEE_SAVED.has(instruction.register) && instruction.form !== 'read-modify-write'
+    ? saves('callee-frame', ...directionsOf(instruction))
+    : UNCLASSIFIED;
+
+/** Entry code keeps each register in its own slot of the frame; it also reads, tests and completes the frame. */
+const entryVerdict = (instruction: StackInstruction): Verdict => {
+  const { form, mnemonic, register, displacement } = instruction;
+  if (form === 'push' || form === 'pop') {
+    return REGISTER_FREE.has(register) ? noSave('frame-constant') : saves('entry-frame', ...directionsOf(instruction));
+  }
+  if (!isOwnFrameSlot(register, displacement) || !(mnemonic === 'mov' || mnemonic === 'xchg'))
+    return noSave('frame-access');
+  return isResult(instruction) ? noSave('result') : saves('entry-frame', ...directionsOf(instruction));
+};
+
+const REGISTER_FREE = new Set(['memory', 'constant']);
 
 /** A system call's result goes into the frame right after the call. */
 const isResult = ({ stackOperand, register, previous }: StackInstruction): boolean =>

@@ -2,7 +2,7 @@ import type { CatalogueFunction } from '@pvtrail/pvops';
 import { type CallFrame, readCallFrames } from './call-frames.js';
 import type { KernelObject } from './compile.js';
 import type { ElfSymbol } from './elf-file.js';
-import { isEntrySource } from './save-rules.js';
+import { isEntry } from './save-rules.js';
 import { type SlotLayout, type Unit, unitKey } from './slots.js';
 
 /** A function of one stage's image with all that the build knows about it. */
@@ -90,6 +90,6 @@ export const isAssembly = (source: string): boolean => source.endsWith('.S');
 export const functionKind = (fn: KernelFunction, opTargets: ReadonlySet<bigint>): CatalogueFunction['kind'] => {
   if (fn.name.startsWith(THUNK_PREFIX)) return 'thunk';
   if (opTargets.has(fn.address)) return 'op';
-  if (isEntrySource(fn.source)) return 'entry';
+  if (isEntry(fn.source, fn.name)) return 'entry';
   return isAssembly(fn.source) || !fn.frame ? 'asm' : 'c';
 };

@@ -1,7 +1,7 @@
 import { KERNEL_MAP, type SlotLayout, type TableArea, type Unit } from './slots.js';
 
 /** The kernel's entry (docs/adr/001: RIP = `e_entry`). */
-const ENTRY_SYMBOL = 'startup_64';
+const ENTRY_SYMBOL = '_start';
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 

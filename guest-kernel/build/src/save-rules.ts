@@ -1,21 +1,67 @@
 /**
- * What pushes, pops and stack moves of assembly sources are, by source: assembly carries no marks from a compiler. A source that
- * no rule names may only keep the callee-saved registers of the ABI.
+ * What pushes, pops and stack moves of assembly are: assembly carries no marks from a compiler. The first row that names the
+ * source, and the function where it has one, holds. Assembly without a row may keep callee-saved registers of the ABI only.
  */
-export interface SaveRule {
+interface SaveRule {
   readonly source: RegExp;
+  readonly function?: string;
   readonly cause: 'entry-frame' | 'callee-frame';
 }
 
 const SAVE_RULES: readonly SaveRule[] = [
-  // System call, interrupt and exception entry and exit build and unwind the register frame (definitions §4: present in nopv too).
+  // The switch of kernel stacks is a call that keeps what every called function keeps.
+  { source: /^entry\//, function: 'switch_stacks', cause: 'callee-frame' },
+  // System call, interrupt and exception entry and exit fill and empty the register frame (definitions §4: in nopv too).
   { source: /^entry\//, cause: 'entry-frame' },
 ];
+
+/** Single instructions of assembly that move no register's value to safety. */
+const NO_SAVES: readonly {
+  readonly function: string;
+  readonly form: string;
+  readonly register: string;
+  readonly reason: string;
+}[] = [{ function: 'save_args', form: 'pop', register: 'rax', reason: 'return-address' }];
 
 /** Registers that a called function keeps (System V ABI, figure 3.4). */
 export const CALLEE_SAVED: ReadonlySet<string> = new Set(['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']);
 
-export const causeOfSource = (source: string): SaveRule['cause'] =>
-  SAVE_RULES.find((rule) => rule.source.test(source))?.cause ?? 'callee-frame';
+/**
+ * Offsets in `struct regs` (src/include/layout.h) where a register's value is kept. A system call's rcx and r11 are the user's
+ * rip and flags, and rax is also kept as the call's number.
+ */
+const FRAME_SLOTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ['r15', [0]],
+  ['r14', [8]],
+  ['r13', [16]],
+  ['r12', [24]],
+  ['rbp', [32]],
+  ['rbx', [40]],
+  ['r11', [48, 144]],
+  ['r10', [56]],
+  ['r9', [64]],
+  ['r8', [72]],
+  ['rax', [80, 120]],
+  ['rcx', [88, 128]],
+  ['rdx', [96]],
+  ['rsi', [104]],
+  ['rdi', [112]],
+]);
 
-export const isEntrySource = (source: string): boolean => causeOfSource(source) === 'entry-frame';
+/** A function that fills its caller's frame has its return address below it. */
+const RETURN_ADDRESS_BYTES = 8;
+
+export const causeOf = (source: string, fn: string): SaveRule['cause'] =>
+  SAVE_RULES.find((rule) => rule.source.test(source) && (rule.function === undefined || rule.function === fn))?.cause ??
+  'callee-frame';
+
+export const isEntry = (source: string, fn: string): boolean => causeOf(source, fn) === 'entry-frame';
+
+export const noSaveReason = (fn: string, form: string, register: string): string | undefined =>
+  NO_SAVES.find((row) => row.function === fn && row.form === form && row.register === register)?.reason;
+
+/** True when the frame keeps `register` at RSP + `displacement`, with or without a return address below the frame. */
+export const isOwnFrameSlot = (register: string, displacement: number): boolean => {
+  const slots = FRAME_SLOTS.get(register) ?? [];
+  return slots.includes(displacement) || slots.includes(displacement - RETURN_ADDRESS_BYTES);
+};

@@ -1,28 +1,28 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { listSources, WIDTH } from './compile.js';
-import { type ElfSymbol, readElf } from './elf-file.js';
+import { type ElfSymbol, type LoadSegment, readElf } from './elf-file.js';
 import { LINKER_MADE } from './linker-script.js';
 import { LD_FLAGS, mapParallel, runTool, USER_C_FLAGS } from './toolchain.js';
 
-/** Where user programs are linked; kernels load their segments as the program headers say. */
+/** One program at one address; `_etext`, `_edata` and `_end` tell the kernel's loader about its parts. */
 const USER_SCRIPT = `
 OUTPUT_FORMAT("elf64-x86-64")
 ENTRY(_start)
 PHDRS { text PT_LOAD FLAGS(5); data PT_LOAD FLAGS(6); }
 SECTIONS {
-  .text 0x400000 : { *(SORT_NONE(.text.start)) *(.text .text.*) *(.rodata .rodata.*) } :text
-  .data ALIGN(0x1000) : { *(.data .data.*) } :data
-  .bss ALIGN(0x1000) : { *(.bss .bss.*) } :data
+  .text 0x400000 : { *(SORT_NONE(.text.start)) *(.text .text.*) *(.rodata .rodata.*) _etext = .; } :text
+  .data ALIGN(0x1000) : { *(.data .data.*) _edata = .; } :data
+  .bss ALIGN(0x1000) : { *(.bss .bss.*) _end = .; } :data
   /DISCARD/ : { *(.eh_frame .comment .note .note.* ${LINKER_MADE}) }
 }
 `;
 
-/** The name under which a kernel source embeds the program: `.incbin "user.elf"`. */
-export const USER_IMAGE = 'user.elf';
+/** The file that a kernel source embeds by `.incbin`: the program's memory from the link address to the end of its data. */
+const USER_IMAGE = 'user.bin';
 
 /**
- * Compiles and links the user program once for all stages and leaves its stripped image in `workFolder`.
+ * Compiles and links the user program once for all stages and leaves its memory image in `workFolder`.
  * @returns its functions, for the catalogue; none when there is no user program
  */
 export const buildUserProgram = async (userFolder: string, workFolder: string): Promise<readonly ElfSymbol[]> => {
@@ -37,14 +37,18 @@ export const buildUserProgram = async (userFolder: string, workFolder: string): 
     return object;
   });
   await fs.writeFile(path.join(objectFolder, 'user.lds'), USER_SCRIPT);
-  const link = (extra: readonly string[], output: string): Promise<string> =>
-    runTool(
-      'ld',
-      [...LD_FLAGS, ...extra, '--orphan-handling=error', '-T', 'user.lds', '-o', output, ...objects],
-      objectFolder,
-    );
-  await link([], 'symbols.elf');
-  await link(['--strip-all'], path.join(workFolder, USER_IMAGE));
-  const { symbols } = readElf(await fs.readFile(path.join(objectFolder, 'symbols.elf')));
+  const flags = [...LD_FLAGS, '--orphan-handling=error', '-T', 'user.lds'];
+  await runTool('ld', [...flags, '-o', 'user.elf', ...objects], objectFolder);
+  const { symbols, segments } = readElf(await fs.readFile(path.join(objectFolder, 'user.elf')));
+  await fs.writeFile(path.join(workFolder, USER_IMAGE), memoryImage(segments));
   return symbols.filter((symbol) => symbol.kind === 'function').sort((a, b) => (a.value < b.value ? -1 : 1));
+};
+
+const memoryImage = (segments: readonly LoadSegment[]): Uint8Array => {
+  const loaded = segments.filter((segment) => segment.bytes.length > 0);
+  const start = loaded[0]?.address ?? 0n;
+  const last = loaded.at(-1);
+  const image = new Uint8Array(last ? Number(last.address - start) + last.bytes.length : 0);
+  for (const { address, bytes } of loaded) image.set(bytes, Number(address - start));
+  return image;
 };
