@@ -262,7 +262,7 @@ function execute(block: usize): i32 {
     bump(load<u32>(previous, COLD), THUNK_ENTRIES);
   }
   const taken = arrive(pendingKind, previous, pendingEnd, start);
-  const row: usize = complete ? 0 : load<u32>(cold, PARTIALS) + <usize>partial * PARTIAL_ROW_BYTES;
+  const row: usize = complete ? 0 : <usize>load<u32>(cold, PARTIALS) + <usize>partial * PARTIAL_ROW_BYTES;
   fetchLines(block, cold, complete ? shape & LINES_MASK : faulted ? load<u8>(row, FAULTING_LINES) : load<u8>(row, PARTIAL_LINES), taken);
   if (complete) bump(block, EXECUTIONS);
   else bump(row, PARTIAL_EXECUTIONS);

@@ -13,6 +13,8 @@ export interface KnownBlock {
   readonly hot: number;
   readonly cold: number;
   readonly partials: number;
+  /** instructions of the block whose bytes are marked as executed */
+  covered: number;
 }
 
 const PAGE_BYTES = 4096;
@@ -66,7 +68,7 @@ export class BlockTable {
     const hot = this.#allocateHot();
     const cold = this.#arena.allocate(this.#layout.COLD_BYTES);
     const partials = this.#arena.allocate(this.#layout.PARTIAL_ROW_BYTES * (shape.instructions.length + 1));
-    const known = { block, shape, profile, hot, cold, partials };
+    const known = { block, shape, profile, hot, cold, partials, covered: 0 };
     this.#writeHot(known, this.#writeSlots(known));
     this.#writeCold(known);
     this.#writePartials(known);

@@ -1,6 +1,6 @@
 import { AppError, formatVirt, toHex } from '@pvtrail/primitives';
 import type { Arena } from './arena.js';
-import type { InstructionProfile } from './block-profile.js';
+import { type InstructionProfile, instructionAt } from './block-profile.js';
 import type { BlockTable, KnownBlock } from './block-table.js';
 import type { CatalogueIndex } from './catalogue-index.js';
 import type { Layout } from './kernel.js';
@@ -112,10 +112,11 @@ export class Collector {
     this.#addBlockCounts(owner, known);
     if (mostRetired === 0) return;
     known.profile.forEach((instruction, i) => {
-      this.#addInstruction(known, i, instruction, mode, retired[i] ?? 0);
+      const times = retired[i] ?? 0;
+      owner.dataReads += instruction.reads * times;
+      owner.dataWrites += instruction.writes * times;
+      this.#addInstruction(known, i, instruction, mode, times);
     });
-    const length = retired.reduce((sum, count, i) => (count > 0 ? sum + lengthOf(known, i) : sum), 0);
-    owner.newTextBytes += this.#coverage.add(known.block.virt, length);
   }
 
   /** How often each instruction of the block retired: with every whole execution, and with those that stopped behind it. */
@@ -130,7 +131,7 @@ export class Collector {
     return counts;
   }
 
-  /** What the kernel counts per block belongs to the function of the block's first byte. */
+  /** What the kernel counts per block belongs to the function of the block's first byte, and so do its references. */
   #addBlockCounts(row: OpenFunctionRow, { hot, cold, profile }: KnownBlock): void {
     const { words } = this.#arena;
     const layout = this.#layout;
@@ -173,12 +174,17 @@ export class Collector {
     row.instructions += times;
     if (instruction.nop) row.nops += times;
     if (instruction.repeated) row.repInstructions += times;
-    row.dataReads += instruction.reads * times;
-    row.dataWrites += instruction.writes * times;
     if (instruction.branch !== undefined) row[instruction.branch] += times;
     if (instruction.entersFunction) row.entries += times;
     if (instruction.systemClass !== undefined) this.#addPrivileged(instruction.systemClass, mode, times);
+    if (known.covered <= i) this.#cover(known, i, row);
     if (!this.#ledger.add(instruction, row, times)) throw unclassified(known, i);
+  }
+
+  #cover(known: KnownBlock, i: number, row: OpenFunctionRow): void {
+    const { offset, length } = instructionAt(known.shape, i);
+    row.newTextBytes += this.#coverage.add(known.block.virt + BigInt(offset), length);
+    known.covered = i + 1;
   }
 
   #addPrivileged(kind: string, mode: Mode, times: number): void {
@@ -237,10 +243,8 @@ const noFunctionSaves = {
 const sortedByKey = <T>(rows: ReadonlyMap<string, T>): T[] =>
   [...rows].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, row]) => row);
 
-const lengthOf = ({ shape }: KnownBlock, i: number): number => shape.instructions[i]?.length ?? 0;
-
 const unclassified = ({ block, shape }: KnownBlock, i: number): AppError => {
-  const { offset = 0, length = 0 } = shape.instructions[i] ?? {};
+  const { offset, length } = instructionAt(shape, i);
   const address = formatVirt(block.virt + BigInt(offset));
   const bytes = toHex(block.bytes.subarray(offset, offset + length));
   return new AppError(

@@ -1,0 +1,309 @@
+import type { KernelCatalogue } from '@pvtrail/pvops';
+import { type BlockShape, describeBlock, type ReferenceSlot } from '@pvtrail/x86';
+import type { TraceBlock } from './block-profile.js';
+import type { AnalysisConfiguration } from './configuration.js';
+import { NaiveCaches } from './naive-caches.js';
+import { NaivePredictor } from './naive-predictor.js';
+import type { Columns } from './simulator.js';
+import { COUNT_KEYS, type CountKey, type Mode, noCounts } from './statistics.js';
+
+type Counts = Record<CountKey, number>;
+
+const PAGE_BYTES = 4096;
+const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
+
+/** A block event with everything that belongs to it. */
+interface Execution {
+  readonly block: TraceBlock;
+  readonly shape: BlockShape;
+  readonly counts: Counts;
+  /** instructions retired, and whether the next one was fetched and faulted */
+  readonly retired: number;
+  readonly faulted: boolean;
+  readonly splits: ReadonlyMap<number, number>;
+}
+
+/** The block that ran last, for what its end decides: where a branch went, and whether the next fetch follows a taken transfer. */
+interface Departure {
+  readonly execution: Execution | undefined;
+  readonly kind: BlockShape['end']['kind'] | 'transfer';
+  /** low half of the address behind it */
+  readonly next: number;
+}
+
+/**
+ * The slow, readable twin of the simulator: one instruction, one element, one line at a time (definitions §4, docs/adr/002).
+ * Counts by function and mode, of the measured region.
+ */
+export class NaiveSimulator {
+  readonly #catalogue: KernelCatalogue;
+  readonly #lineBytes: number;
+  readonly #caches: NaiveCaches;
+  readonly #predictor: NaivePredictor;
+  readonly #executedText = new Set<bigint>();
+  #functions = new Map<string, Counts>();
+  #measuring = false;
+  #lastLine = -1;
+  #departure: Departure = { execution: undefined, kind: 'transfer', next: 0 };
+  #dictionary: readonly TraceBlock[] = [];
+  #events: number[] = [];
+  #addresses: number[] = [];
+  #extras: number[] = [];
+
+  constructor(catalogue: KernelCatalogue, configuration: AnalysisConfiguration) {
+    this.#catalogue = catalogue;
+    this.#lineBytes = configuration.caches.l1i.lineBytes;
+    this.#caches = new NaiveCaches(configuration.caches);
+    this.#predictor = new NaivePredictor(configuration.predictor);
+  }
+
+  analyse(dictionary: readonly TraceBlock[], columns: Columns): void {
+    this.#dictionary = dictionary;
+    this.#events = [...columns.events];
+    this.#addresses = [...columns.addresses];
+    this.#extras = [...columns.extras];
+    while (this.#events.length > 0) this.#step(take(this.#events));
+  }
+
+  /** Counts since the last call, by `function mode`; functions without counts are left out. */
+  takeUnit(): Map<string, Counts> {
+    const counted = [...this.#functions].filter(([, counts]) => COUNT_KEYS.some((key) => counts[key] !== 0));
+    this.#functions = new Map();
+    this.#forgetCounts();
+    return new Map(counted.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  #step(word: number): void {
+    const form = word >>> 30;
+    if (form === 0) this.#execute(word & 0xffffff);
+    else if (form === 1) this.#continue();
+    else this.#deliver((word >>> 24) & 0x3f, word & 0xffffff);
+  }
+
+  #execute(id: number): void {
+    const block = this.#dictionary[id];
+    if (block === undefined) throw new RangeError(`no block ${id}`);
+    const shape = describeBlock(block.bytes, block.virt, block.bits);
+    const counts = this.#countsOf(block.virt, block.user ? 'user' : 'kernel');
+    const repeated = shape.slots.some((slot) => slot.repeated);
+    const iterations = repeated ? take(this.#extras) : 1;
+    const { retired = shape.instructions.length, faulted, splits } = this.#qualifiers();
+    const execution = { block, shape, counts, retired, faulted, splits };
+    this.#fetch(execution, this.#arrive(low(block.virt)));
+    if (repeated) this.#repeat(execution, iterations);
+    else this.#reference(execution);
+    const complete = retired === shape.instructions.length;
+    const faultsLater = repeated && this.#laterRunFaults();
+    if (!faultsLater) this.#retire(execution);
+    const next = low(block.virt + BigInt(shape.instructions[retired]?.offset ?? shape.byteLength));
+    this.#departure = { execution, kind: complete ? shape.end.kind : 'size', next };
+  }
+
+  /** A rep instruction whose later run faults has not retired, though its first run is complete. */
+  #laterRunFaults(): boolean {
+    let i = 0;
+    for (; (this.#events[i] ?? 0) >>> 30 === 1 || (this.#events[i] ?? 0) >>> 24 === 0x85; i++);
+    return i > 0 && (this.#events[i] ?? 0) >>> 24 === 0x80;
+  }
+
+  #continue(): void {
+    const { execution } = this.#departure;
+    if (execution === undefined) throw new RangeError('nothing to continue');
+    const iterations = take(this.#extras);
+    const { retired, splits } = this.#qualifiers();
+    this.#repeat({ ...execution, splits }, iterations);
+    if (retired === 0) this.#departure = { execution, kind: 'size', next: low(execution.block.virt) };
+  }
+
+  #qualifiers(): { retired: number | undefined; faulted: boolean; splits: ReadonlyMap<number, number> } {
+    let retired: number | undefined;
+    const splits = new Map<number, number>();
+    for (;;) {
+      const kind = (this.#events[0] ?? 0) >>> 24;
+      if (kind === 0x80) retired = take(this.#events) & 0xffffff;
+      else if (kind === 0x85) splits.set(take(this.#events) & 0xffffff, take(this.#extras));
+      else break;
+    }
+    return { retired, faulted: (this.#events[0] ?? 0) >>> 24 === 0x82, splits };
+  }
+
+  /** Resolves the transfer that led to `start`; true when it was taken. */
+  #arrive(start: number): boolean {
+    const { execution, kind, next } = this.#departure;
+    const elsewhere = start !== next;
+    if (execution === undefined || !PREDICTED.has(kind)) return ALWAYS_TAKEN.has(kind) || elsewhere;
+    const { counts, block, shape } = execution;
+    const branch = low(block.virt + BigInt(shape.instructions.at(-1)?.offset ?? 0));
+    const calls = kind === 'call' || kind === 'indirect-call';
+    if (kind === 'conditional' && !this.#predictor.conditional(branch, elsewhere)) counts.conditionalMispredictions++;
+    if (kind.startsWith('indirect') && !this.#predictor.indirect(branch, start)) counts.indirectMispredictions++;
+    if (kind === 'return' && !this.#predictor.return(start)) counts.returnMispredictions++;
+    if (calls) this.#predictor.call(next);
+    return kind !== 'conditional' || elsewhere;
+  }
+
+  #fetch({ block, shape, counts, retired, faulted }: Execution, taken: boolean): void {
+    const fetched = shape.instructions.slice(0, retired + (faulted ? 1 : 0));
+    let first = taken;
+    for (const { offset, length } of fetched) {
+      for (let i = offset; i < offset + length; i++) {
+        const line = Math.floor(physOf(block, i) / this.#lineBytes);
+        if (first || line !== this.#lastLine) {
+          counts.l1iReferences++;
+          this.#caches.fetch(line, counts);
+        }
+        first = false;
+        this.#lastLine = line;
+      }
+    }
+  }
+
+  #reference({ shape, counts, retired, splits }: Execution): void {
+    for (const [i, slot] of shape.slots.entries()) {
+      if (slot.instruction < retired) this.#element(slot, take(this.#addresses), splits.get(i), counts);
+    }
+  }
+
+  #repeat({ shape, counts, splits }: Execution, word: number): void {
+    const iterations = word & 0x7fffffff;
+    const step = word >>> 31 === 1 ? -1 : 1;
+    const firsts = shape.slots.map(() => take(this.#addresses));
+    const before = counts.dataReads + counts.dataWrites;
+    for (let n = 0; n < iterations; n++) {
+      for (const [i, slot] of shape.slots.entries()) {
+        const address = (firsts[i] ?? 0) + step * n * slot.widthBytes;
+        this.#element(slot, address, n === iterations - 1 ? splits.get(i) : undefined, counts);
+      }
+    }
+    counts.repIterations += iterations;
+    counts.repReferences += counts.dataReads + counts.dataWrites - before;
+  }
+
+  /** Every byte of an element, so that every line is met in order; each line is one reference, an update two. */
+  #element(slot: ReferenceSlot, address: number, second: number | undefined, counts: Counts): void {
+    const inPage = PAGE_BYTES - (address % PAGE_BYTES);
+    let lastLine = -1;
+    for (let i = 0; i < Math.max(1, slot.widthBytes); i++) {
+      const at = second === undefined || i < inPage ? address + i : second + i - inPage;
+      const line = Math.floor(at / this.#lineBytes);
+      if (line === lastLine) continue;
+      lastLine = line;
+      if (slot.direction !== 'write') {
+        counts.dataReads++;
+        this.#caches.data(line, false, counts);
+      }
+      if (slot.direction !== 'read') {
+        counts.dataWrites++;
+        this.#caches.data(line, true, counts);
+      }
+    }
+  }
+
+  #retire({ block, shape, retired }: Execution): void {
+    const mode = block.user ? 'user' : 'kernel';
+    for (const { offset, length, nop } of shape.instructions.slice(0, retired)) {
+      const row = this.#countsOf(block.virt + BigInt(offset), mode);
+      row.instructions++;
+      if (nop) row.nops++;
+      if (shape.slots.some((slot) => slot.repeated)) row.repInstructions++;
+      for (let i = 0; i < length && this.#measuring; i++) this.#cover(block.virt + BigInt(offset + i), row);
+    }
+    if (retired < shape.instructions.length) return;
+    const last = this.#countsOf(block.virt + BigInt(shape.instructions.at(-1)?.offset ?? 0), mode);
+    if (shape.end.kind === 'conditional') last.conditionalBranches++;
+    if (shape.end.kind.startsWith('indirect')) last.indirectBranches++;
+    if (shape.end.kind === 'return') last.returns++;
+  }
+
+  #cover(address: bigint, counts: Counts): void {
+    if (this.#executedText.has(address)) return;
+    this.#executedText.add(address);
+    counts.newTextBytes++;
+  }
+
+  #deliver(kind: number, payload: number): void {
+    if (kind === 1 || kind === 2) this.#enterHandler(kind === 2 && WITH_ERROR_CODE.has(payload));
+    if (kind === 3 && payload === 2 && !this.#measuring) {
+      this.#functions = new Map();
+      this.#measuring = true;
+      this.#forgetCounts();
+    }
+    if (kind === 3 && payload === 3) {
+      this.#measuring = false;
+      this.#forgetCounts();
+    }
+  }
+
+  /** The block before a marker stays where control came from, but its later counts belong to the new region. */
+  #forgetCounts(): void {
+    const { execution } = this.#departure;
+    if (execution === undefined) return;
+    const counts = this.#countsOf(execution.block.virt, execution.block.user ? 'user' : 'kernel');
+    this.#departure = { ...this.#departure, execution: { ...execution, counts } };
+  }
+
+  #enterHandler(withCode: boolean): void {
+    const { bits } = this.#catalogue;
+    const frame = take(this.#extras);
+    const width = bits / 8;
+    const counts = this.#measuring ? this.#rowOf('(cpu)', 'kernel') : noCounts();
+    for (let i = 1; i <= (bits === 64 ? 5 : 3) + (withCode ? 1 : 0); i++) {
+      const before = counts.dataWrites;
+      const slot: ReferenceSlot = {
+        instruction: 0,
+        direction: 'write',
+        widthBytes: width,
+        stack: true,
+        repeated: false,
+      };
+      this.#element(slot, frame - i * width, undefined, counts);
+      counts.frameReferences += counts.dataWrites - before;
+    }
+    const { execution, kind, next } = this.#departure;
+    if (kind === 'call' || kind === 'indirect-call') this.#predictor.call(next);
+    if (kind === 'return') this.#predictor.return(0);
+    if (execution !== undefined && PREDICTED.has(kind) && kind !== 'call') execution.counts.unscoredBranches++;
+    this.#departure = { execution, kind: 'transfer', next: 0 };
+  }
+
+  #countsOf(virt: bigint, mode: Mode): Counts {
+    if (!this.#measuring) return noCounts();
+    const found = this.#catalogue.functions.find(({ address, slotBytes }) => {
+      const start = BigInt(address);
+      return virt >= start && virt < start + BigInt(slotBytes);
+    });
+    return this.#rowOf(found?.name ?? '', mode);
+  }
+
+  #rowOf(name: string, mode: Mode): Counts {
+    const key = `${name} ${mode}`;
+    const known = this.#functions.get(key) ?? noCounts();
+    this.#functions.set(key, known);
+    return known;
+  }
+}
+
+const PREDICTED = new Set<Departure['kind']>(['conditional', 'call', 'indirect-call', 'indirect-jump', 'return']);
+const ALWAYS_TAKEN = new Set<Departure['kind']>([
+  'jump',
+  'far',
+  'interrupt-return',
+  'system-call',
+  'system-return',
+  'software-interrupt',
+  'undefined',
+  'transfer',
+]);
+
+const take = (column: number[]): number => {
+  const value = column.shift();
+  if (value === undefined) throw new RangeError('a column ends too early');
+  return value;
+};
+
+const low = (virt: bigint): number => Number(virt & 0xffffffffn);
+
+const physOf = ({ phys, physNextPage }: TraceBlock, offset: number): number => {
+  const inFirstPage = PAGE_BYTES - (phys % PAGE_BYTES);
+  return offset < inFirstPage ? phys + offset : physNextPage + offset - inFirstPage;
+};
