@@ -1,3 +1,4 @@
+import type { Brand, Digest } from '@pvtrail/primitives';
 import type { KeptReason, SiteOutcome } from './patch-context.js';
 import type { PvopName } from './pvop-catalogue.js';
 import type { MeasuredStage, Optimisation, Stage } from './stages.js';
@@ -15,19 +16,24 @@ export interface PatchEventOf<Type extends string, Version extends number, Paylo
  */
 export type CallSitesMeanwhile = 'restored' | 'were-unpatched';
 
-/** A patch set was folded into the guest's text. `patchSetHash` names its edits (docs/adr/004). */
-export type OptimisationApplied = PatchEventOf<
-  'OptimisationApplied',
-  1,
-  {
-    readonly guestId: string;
-    readonly optimisation: Optimisation;
-    readonly patchSetHash: string;
-    readonly callSites: CallSitesMeanwhile;
-    /** The stage that this completes; null between two stages. */
-    readonly stageReached: MeasuredStage | null;
-  }
->;
+type GuestId = Brand<string, 'GuestId'>;
+
+/** sequence: counts the guest's patch events from 0, so that equal changes at different times are different events. */
+interface OfGuest {
+  readonly guestId: GuestId;
+  readonly sequence: number;
+}
+
+/** An optimisation came or went. stage: the one that it belongs to. patchSet: the hash that names its edits (docs/adr/004). */
+interface OfOptimisation extends OfGuest {
+  readonly optimisation: Optimisation;
+  readonly stage: MeasuredStage;
+  readonly patchSet: Digest;
+  readonly callSites: CallSitesMeanwhile;
+}
+
+/** A patch set was folded into the guest's text. */
+export type OptimisationApplied = PatchEventOf<'OptimisationApplied', 1, OfOptimisation>;
 
 /** A call site and what became of it. Addresses are `0x` and 16 digits; bytes are lower-case hex without separators. */
 export type PatchedSiteRecord = {
@@ -49,29 +55,17 @@ export type PatchedSiteRecord = {
 export type CallSitesPatched = PatchEventOf<
   'CallSitesPatched',
   1,
-  { readonly guestId: string; readonly stage: Stage; readonly sites: readonly PatchedSiteRecord[] }
+  OfGuest & { readonly stage: Stage; readonly sites: readonly PatchedSiteRecord[] }
 >;
 
 /** The last optimisation was taken out again: its edits were undone, last first. */
-export type OptimisationReverted = PatchEventOf<
-  'OptimisationReverted',
-  1,
-  {
-    readonly guestId: string;
-    readonly optimisation: Optimisation;
-    readonly patchSetHash: string;
-    readonly callSites: CallSitesMeanwhile;
-    /** The stage that the remaining optimisations make; null between two stages. */
-    readonly stageReached: MeasuredStage | null;
-  }
->;
+export type OptimisationReverted = PatchEventOf<'OptimisationReverted', 1, OfOptimisation>;
 
 /** The guest's text is final until something is reverted. */
 export type PatchingCompleted = PatchEventOf<
   'PatchingCompleted',
   1,
-  {
-    readonly guestId: string;
+  OfGuest & {
     readonly stage: Stage;
     /** Number of sites by outcome; the sum is the number of sites. */
     readonly outcomes: Readonly<Record<SiteOutcome, number>>;

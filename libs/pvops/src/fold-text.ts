@@ -1,4 +1,4 @@
-import { AppError, canonicalJson, digestOf, fromHex, parseVirt } from '@pvtrail/primitives';
+import { AppError, canonicalJson, type Digest, digestOf, fromHex, parseVirt } from '@pvtrail/primitives';
 import type { PatchEvent, PatchedSiteRecord } from './events.js';
 import type { PatchSet, PatchSetEdit } from './kernel-catalogue.js';
 import { applyEdits, inverseOf, type TextEdit, type TextSegment } from './text-edits.js';
@@ -7,7 +7,7 @@ import { applyEdits, inverseOf, type TextEdit, type TextSegment } from './text-e
 export type PatchSets = ReadonlyMap<string, readonly TextEdit[]>;
 
 /** SHA-256 of the canonical JSON of a set's edits (docs/adr/004). */
-export const patchSetHash = (edits: readonly PatchSetEdit[]): string => digestOf(canonicalJson(edits));
+export const patchSetHash = (edits: readonly PatchSetEdit[]): Digest => digestOf(canonicalJson(edits));
 
 /** @throws AppError `image/corrupt` when a set's edits do not have the hash that it states, `input/invalid-hex` */
 export const patchSetsByHash = (sets: readonly PatchSet[]): PatchSets =>
@@ -47,7 +47,7 @@ export const textChangeOf = (
   switch (event.type) {
     case 'OptimisationApplied':
       return {
-        edits: [...inverseOf(callSiteEdits), ...editsOfSet(patchSets, event.payload.patchSetHash)],
+        edits: [...inverseOf(callSiteEdits), ...editsOfSet(patchSets, event.payload.patchSet)],
         callSiteEdits: [],
       };
     case 'CallSitesPatched': {
@@ -55,7 +55,7 @@ export const textChangeOf = (
       return { edits: [...inverseOf(callSiteEdits), ...edits], callSiteEdits: edits };
     }
     case 'OptimisationReverted': {
-      const undone = inverseOf(editsOfSet(patchSets, event.payload.patchSetHash));
+      const undone = inverseOf(editsOfSet(patchSets, event.payload.patchSet));
       return { edits: [...inverseOf(callSiteEdits), ...undone], callSiteEdits: [] };
     }
     case 'PatchingCompleted':

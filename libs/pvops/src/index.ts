@@ -96,6 +96,7 @@ export {
   type OptimisationSet,
   optimisationRow,
   optimisationsAt,
+  optimisationsLeadingTo,
   STAGES,
   type Stage,
   stageReached,

@@ -5,6 +5,7 @@ import {
   type Optimisation,
   optimisationRow,
   optimisationsAt,
+  optimisationsLeadingTo,
   STAGES,
   stageReached,
 } from './stages.js';
@@ -50,6 +51,24 @@ describe('stages', () => {
     expect(stageReached(upToF4, 'xen')).toBeNull();
     expect(stageReached([...upToF4, 'xen-direct-irq'], 'xen')).toBe('v2.6.30');
     expect(stageReached([...upToF4, 'xen-direct-irq', 'lguest-vmcall'], 'native')).toBe('v2.6.30');
+  });
+});
+
+describe('the way to a stage', () => {
+  it('is what the guest type needs, up to the stage', () => {
+    expect(optimisationsLeadingTo('nopv', 'native')).toEqual([]);
+    expect(optimisationsLeadingTo('v2.6.29', 'native')).toEqual([]);
+    expect(optimisationsLeadingTo('clobber-aware', 'native')).toEqual(['identity', 'clobber-aware']);
+    expect(optimisationsLeadingTo('v2.6.30', 'xen').slice(-2)).toEqual(['F4', 'xen-direct-irq']);
+    expect(optimisationsLeadingTo('direct-call', 'native')).toEqual(native);
+  });
+
+  it('reaches it', () => {
+    for (const stage of STAGES.slice(1)) {
+      for (const guestType of ['native', 'xen', 'kvm', 'lguest', 'vmi', 'vsmp'] as const) {
+        expect(stageReached(optimisationsLeadingTo(stage, guestType), guestType)).toBe(stage);
+      }
+    }
   });
 });
 

@@ -84,6 +84,12 @@ export const optimisationRow = (name: string): (typeof OPTIMISATIONS)[number] =>
   return row;
 };
 
+/** All that a guest of this type needs to be at `stage`, in order. */
+export const optimisationsLeadingTo = (stage: MeasuredStage, guestType: GuestType): readonly Optimisation[] =>
+  OPTIMISATIONS.filter((row) => STAGES.indexOf(row.stage) <= STAGES.indexOf(stage) && isNeeded(row, guestType)).map(
+    ({ name }) => name,
+  );
+
 /** Those that a guest of this type may get next after `applied`; the last of them is the first that it cannot leave out. */
 export const nextOptimisations = (applied: readonly Optimisation[], guestType: GuestType): readonly Optimisation[] => {
   const last = applied.at(-1);
