@@ -90,17 +90,29 @@ export const runTool = (tool: string, args: readonly string[], folder: string): 
     });
   });
 
-/** Maps with at most `width` calls under way; results keep the order of the items. */
+/**
+ * Maps with at most `width` calls under way; results keep the order of the items. After a failure no new call starts, and the
+ * first failure is thrown once none is under way.
+ */
 export const mapParallel = async <T, R>(
   items: readonly T[],
   width: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> => {
   const results: R[] = [];
-  let next = 0;
+  const failures: unknown[] = [];
+  const queue = [...items.entries()];
   const worker = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await work(items[index] as T);
+    for (let entry = queue.shift(); entry && failures.length === 0; entry = queue.shift()) {
+      const [index, item] = entry;
+      try {
+        results[index] = await work(item);
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
   };
   await Promise.all(Array.from({ length: width }, worker));
+  if (failures.length > 0) throw failures[0];
   return results;
 };
