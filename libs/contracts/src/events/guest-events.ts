@@ -42,11 +42,19 @@ export const callSiteSchema = z.strictObject({
   recordType: z.enum(RECORD_TYPES),
 });
 
-/** The patch records of the booted image, in section order. */
+/**
+ * The patch records of the booted image, in section order, and what the patcher must know besides: where each slot of the op table
+ * points (0: a missing op), and the functions whose address in a slot means something to it.
+ */
 export const callSitesDiscovered = eventType(
   'CallSitesDiscovered',
   TOPICS.guests,
-  z.strictObject({ guestId: guestIdSchema, sites: z.array(callSiteSchema) }),
+  z.strictObject({
+    guestId: guestIdSchema,
+    sites: z.array(callSiteSchema),
+    opTable: z.array(z.strictObject({ type: count.max(255), target: address })),
+    special: z.strictObject({ nop: address, ident32: address.optional(), ident64: address.optional() }).optional(),
+  }),
 );
 
 /** The counted region begins; `instructions` retired before it. */
@@ -83,6 +91,13 @@ export const guestFailed = eventType(
   }),
 );
 
+/** Every statistic of the guest is stored, or it is noted as failed; written by the analytics service. */
+export const guestAnalysed = eventType(
+  'GuestAnalysed',
+  TOPICS.guests,
+  z.strictObject({ guestId: guestIdSchema, state: z.enum(['finished', 'failed']) }),
+);
+
 export const GUEST_EVENTS = [
   guestRequested,
   guestBooted,
@@ -90,4 +105,5 @@ export const GUEST_EVENTS = [
   workloadStarted,
   workloadFinished,
   guestFailed,
+  guestAnalysed,
 ] as const;

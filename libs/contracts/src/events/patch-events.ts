@@ -1,9 +1,16 @@
+import { OPTIMISATIONS, type PatchEvent } from '@pvtrail/pvops';
 import { z } from 'zod';
 import { eventType } from '../event.js';
 import { address, count, digest, hexBytes } from '../fields.js';
 import { guestIdSchema } from '../ids.js';
 import { TOPICS } from '../topics.js';
 import { STAGES } from '../vocabulary.js';
+
+/** Measured stages, and P6 as it was posted: for the tests of its defects only (definitions.md §1). */
+const patchStage = z.enum([...STAGES, 'callee-save-pte-as-posted']);
+const optimisation = z.enum(OPTIMISATIONS.map(({ name }) => name));
+/** Whether the call sites got their unpatched bytes back before the text changed. */
+const callSites = z.enum(['restored', 'were-unpatched']);
 
 /** Why a call site kept its code or got less than an inline body (definitions.md §5: a closed list). */
 export const SITE_REASONS = [
@@ -23,41 +30,66 @@ export const optimisationApplied = eventType(
   z.strictObject({
     guestId: guestIdSchema,
     sequence: count,
-    optimisation: z.string().min(1),
+    optimisation,
     stage: z.enum(STAGES),
     patchSet: digest,
+    callSites,
   }),
 );
 
-export const patchedSiteSchema = z.strictObject({
+const siteFields = {
   address,
+  length: count.min(1).max(254),
+  op: z.string().min(1),
+  type: count.max(255),
+  clobbers: count.max(0xffff),
   bytesBefore: hexBytes,
   bytesAfter: hexBytes,
-  outcome: z.enum(SITE_OUTCOMES),
-  reason: z.enum(SITE_REASONS).optional(),
   nopBytes: count,
-  target: address.optional(),
-});
+};
+
+export const patchedSiteSchema = z.discriminatedUnion('outcome', [
+  z.strictObject({ ...siteFields, outcome: z.enum(['inline', 'nop', 'ud2']) }),
+  z.strictObject({ ...siteFields, outcome: z.enum(['direct-call', 'direct-jump']), target: address }),
+  z.strictObject({ ...siteFields, outcome: z.literal('unchanged'), reason: z.enum(SITE_REASONS) }),
+]);
 
 /** All call sites of a guest were patched or left; both images are kept so that a replay can prove it. */
 export const callSitesPatched = eventType(
   'CallSitesPatched',
   TOPICS.patches,
-  z.strictObject({ guestId: guestIdSchema, sequence: count, sites: z.array(patchedSiteSchema) }),
+  z.strictObject({ guestId: guestIdSchema, sequence: count, stage: patchStage, sites: z.array(patchedSiteSchema) }),
 );
 
 /** A patch set was taken back. */
 export const optimisationReverted = eventType(
   'OptimisationReverted',
   TOPICS.patches,
-  z.strictObject({ guestId: guestIdSchema, sequence: count, optimisation: z.string().min(1), patchSet: digest }),
+  z.strictObject({
+    guestId: guestIdSchema,
+    sequence: count,
+    optimisation,
+    stage: z.enum(STAGES),
+    patchSet: digest,
+    callSites,
+  }),
 );
 
-/** No further patch follows before the workload; `text` is the digest of the patched loadable contents. */
+/** No further patch follows before the workload; `outcomes` counts the sites. */
 export const patchingCompleted = eventType(
   'PatchingCompleted',
   TOPICS.patches,
-  z.strictObject({ guestId: guestIdSchema, sequence: count, text: digest.optional() }),
+  z.strictObject({
+    guestId: guestIdSchema,
+    sequence: count,
+    stage: patchStage,
+    outcomes: z.record(z.enum(SITE_OUTCOMES), count),
+  }),
 );
 
 export const PATCH_EVENTS = [optimisationApplied, callSitesPatched, optimisationReverted, patchingCompleted] as const;
+
+/** The patcher's events and these schemas are the same thing: the compiler says so, or this line does not build. */
+type Mirrors<Pure, Stored> = Pure extends Stored ? true : never;
+const mirrors: Mirrors<PatchEvent['payload'], z.input<(typeof PATCH_EVENTS)[number]['schema']>> = true;
+void mirrors;
