@@ -1,1 +1,1 @@
-export {};
+export { AnalyticsService } from './analytics.service.js';

@@ -1,1 +1,1 @@
-export {};
+export { PatcherService } from './patcher.service.js';

@@ -1,0 +1,62 @@
+import type { ChunkRow, ColumnStore } from '@pvtrail/column-store';
+import type { ChunkProduced, GuestId } from '@pvtrail/contracts';
+import { AppError } from '@pvtrail/primitives';
+import type { AnalysisWorker } from './analysis-worker.js';
+
+/** Chunks of an insert unit: a fixed run of sequence numbers, whatever the deliveries were (definitions §6). */
+export const CHUNKS_PER_UNIT = 16;
+
+/** One guest's way from chunks to stored units. Chunks come in order; repetitions of what is stored already are passed over. */
+export class GuestAnalysis {
+  readonly #guestId: GuestId;
+  readonly #worker: AnalysisWorker;
+  readonly #store: ColumnStore;
+  #nextChunk: number;
+  #rows: ChunkRow[] = [];
+  /** Offset in the log of the first chunk that is not stored yet. */
+  #heldSince: number | undefined;
+
+  constructor(guestId: GuestId, worker: AnalysisWorker, store: ColumnStore, nextChunk: number) {
+    this.#guestId = guestId;
+    this.#worker = worker;
+    this.#store = store;
+    this.#nextChunk = nextChunk;
+  }
+
+  get heldSince(): number | undefined {
+    return this.#heldSince;
+  }
+
+  /**
+   * Analyses a chunk and stores its unit when it is the unit's last.
+   * @returns whether the guest's trace is stored completely now
+   * @throws AppError `trace/discontinuous` when chunks are missing before it
+   */
+  async add(chunk: ChunkProduced, value: Uint8Array, offset: number): Promise<boolean> {
+    if (chunk.sequence < this.#nextChunk) return false;
+    if (chunk.sequence > this.#nextChunk) {
+      throw new AppError(
+        'trace/discontinuous',
+        `chunk ${chunk.sequence} of guest ${this.#guestId} came when ${this.#nextChunk} was due`,
+      );
+    }
+    this.#nextChunk++;
+    this.#heldSince ??= offset;
+    const { sequence, instructions, rawBytes, bytes, digest, last } = chunk;
+    this.#rows.push({ sequence, instructions, rawBytes, bytes, digest });
+    const endsUnit = last || this.#nextChunk % CHUNKS_PER_UNIT === 0;
+    const result = await this.#worker.analyse(this.#guestId, value, endsUnit);
+    if (result === undefined) return false;
+    const chunks = this.#rows;
+    this.#rows = [];
+    await this.#store.insertUnit({
+      guestId: this.#guestId,
+      unit: Math.floor(sequence / CHUNKS_PER_UNIT),
+      chunks,
+      ...result,
+      last,
+    });
+    this.#heldSince = undefined;
+    return last;
+  }
+}
