@@ -64,7 +64,7 @@ export class AnalyticsService {
     return Promise.race(this.#consumers.map((consumer) => consumer.finished));
   }
 
-  async stop(): Promise<void> {
+  async onApplicationShutdown(): Promise<void> {
     await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }

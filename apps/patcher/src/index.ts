@@ -1,1 +1,2 @@
+export { PatcherModule } from './patcher.module.js';
 export { PatcherService } from './patcher.service.js';

@@ -46,7 +46,7 @@ export class PatcherService {
     return this.#consumer.finished;
   }
 
-  async stop(): Promise<void> {
+  async onApplicationShutdown(): Promise<void> {
     await this.#consumer.stop();
   }
 
