@@ -1,1 +1,3 @@
-export {};
+export type { BootParameters } from './boot-parameters.js';
+export { type ElfImage, type ElfSegment, parseElf } from './elf.js';
+export { type BootedGuest, Guest, GuestFailedError, type GuestOptions, type GuestProgress } from './guest.js';

@@ -1,0 +1,67 @@
+import path from 'node:path';
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AnalyticsModule, AnalyticsService } from '@pvtrail/analytics';
+import { ApiModule, RunCoordinator } from '@pvtrail/api';
+import { type ColumnStore, openColumnStore } from '@pvtrail/column-store';
+import { type EventLog, MemoryTransport, openSqliteLog } from '@pvtrail/event-log';
+import { GuestRunnerModule, GuestRunnerService } from '@pvtrail/guest-runner';
+import { PatcherModule, PatcherService } from '@pvtrail/patcher';
+
+export interface EmbeddedSystem {
+  readonly log: EventLog;
+  readonly store: ColumnStore;
+  readonly coordinator: RunCoordinator;
+  /** Rejects when one of the services cannot go on. */
+  readonly failed: Promise<never>;
+  close(): Promise<void>;
+}
+
+export interface EmbeddedOptions {
+  /** Folder of the event log and the store. */
+  readonly dataFolder: string;
+  readonly guestWorkers: number;
+  readonly analysisWorkers: number;
+}
+
+@Module({})
+class EmbeddedModule {}
+
+/** All four services in this process, over an embedded log and store. @throws AppError `log/*`, `store/*` */
+export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<EmbeddedSystem> => {
+  const log = openSqliteLog({ file: path.join(options.dataFolder, 'events.sqlite') });
+  const store = await openColumnStore({ path: path.join(options.dataFolder, 'store') });
+  const trace = new MemoryTransport();
+  const app = await NestFactory.createApplicationContext(
+    {
+      module: EmbeddedModule,
+      imports: [
+        ApiModule.register({ log, store }),
+        PatcherModule.register({ log }),
+        AnalyticsModule.register({ log, trace, store, workers: options.analysisWorkers }),
+        GuestRunnerModule.register({ log, trace, workers: options.guestWorkers }),
+      ],
+    },
+    { logger: false },
+  );
+  const services = [
+    app.get(RunCoordinator),
+    app.get(PatcherService),
+    app.get(AnalyticsService),
+    app.get(GuestRunnerService),
+  ];
+  const failed = Promise.race(services.map((service) => service.finished.then(() => new Promise<never>(() => {}))));
+  failed.catch(() => {});
+  return {
+    log,
+    store,
+    coordinator: app.get(RunCoordinator),
+    failed,
+    close: async () => {
+      await app.close();
+      await log.close();
+      await store.close();
+    },
+  };
+};

@@ -1,0 +1,78 @@
+import type { RunPlan } from '@pvtrail/api';
+import type { ColumnStore, EndedGuest } from '@pvtrail/column-store';
+import type { FleetSpec } from '@pvtrail/contracts';
+import { AppError } from '@pvtrail/primitives';
+import Table from 'cli-table3';
+import type { EmbeddedSystem } from './embedded-system.js';
+import { progressBar } from './progress.js';
+
+export interface ComputedRun {
+  readonly plan: RunPlan;
+  readonly guests: readonly EndedGuest[];
+  readonly resumed: number;
+}
+
+/** Computes what of the fleet is not stored yet. @throws AppError `run/failed` naming the first guest that failed */
+export const computeRun = async (system: EmbeddedSystem, fleet: FleetSpec, force: boolean): Promise<ComputedRun> => {
+  const plan = system.coordinator.plan(fleet);
+  const bar = progressBar(plan.guests.length);
+  try {
+    const outcome = await Promise.race([
+      system.coordinator.execute(plan, force, (progress) => bar.update(progress)),
+      system.failed,
+    ]);
+    const guests = await system.store.guests(plan.runId);
+    if (outcome.state === 'failed') throw await failureOf(system.store, plan, guests);
+    return { plan, guests, resumed: outcome.progress.resumed };
+  } finally {
+    bar.stop();
+  }
+};
+
+const failureOf = async (
+  store: ColumnStore,
+  { runId, guests: planned }: RunPlan,
+  guests: readonly EndedGuest[],
+): Promise<AppError> => {
+  const failed = guests.filter((guest) => guest.state === 'failed');
+  const events = await store.events(runId);
+  const reason = events.find((event) => event.type === 'GuestFailed');
+  const why = reason?.type === 'GuestFailed' ? `; the first: ${reason.payload.code}: ${reason.payload.message}` : '';
+  return new AppError(
+    'run/failed',
+    `${failed.length} of ${planned.length} guests failed (${failed[0]?.state === 'failed' ? failed[0].errorCode : ''})${why}`,
+  );
+};
+
+/** The document of `run --json` (docs/cli.md). */
+export const runDocument = ({ plan, guests, resumed }: ComputedRun) => ({
+  runId: plan.runId,
+  resumedGuests: resumed,
+  guests: guests
+    .filter((guest) => guest.state === 'finished')
+    .map(({ guestId, spec, digest, instructions, chunks, bytes }) => ({
+      guestId,
+      guest: spec.type,
+      bits: spec.bits,
+      stage: spec.stage,
+      workload: spec.workload,
+      footprint: spec.footprint,
+      seed: spec.seed,
+      digest,
+      instructions,
+      chunks,
+      bytes,
+    })),
+});
+
+export const runTable = (run: ComputedRun): string => {
+  const table = new Table({
+    head: ['guest', 'bits', 'stage', 'workload', 'footprint', 'seed', 'instructions', 'chunks', 'bytes', 'digest'],
+    style: { head: [], border: [] },
+  });
+  for (const guest of runDocument(run).guests) {
+    const { guest: type, bits, stage, workload, footprint, seed, instructions, chunks, bytes, digest } = guest;
+    table.push([type, bits, stage, workload, footprint, seed, instructions, chunks, bytes, digest.slice(0, 12)]);
+  }
+  return `run ${run.plan.runId}\n${table.toString()}\n`;
+};

@@ -1,0 +1,100 @@
+import { type EventOf, fromMessage, type GuestId, TOPICS } from '@pvtrail/contracts';
+import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
+import { executeGuest } from './guest-execution.js';
+import { PatchInbox } from './patch-inbox.js';
+import { type Lease, WorkerPool } from './worker-pool.js';
+
+/**
+ * Takes requested guests from the log and executes each in a worker thread. A guest counts as handled when it has ended; until then its
+ * request stays uncommitted, so that a process that dies leaves it to the next one.
+ */
+export class GuestRunnerService {
+  readonly #log: EventLog;
+  readonly #trace: Pick<EventLog, 'publish'>;
+  readonly #pool: WorkerPool;
+  readonly #patches: PatchInbox;
+  readonly #consumer: Consumer;
+  /** Executions under way, by the offset of their request. */
+  readonly #running = new Map<number, Promise<void>>();
+  readonly #guests = new Set<GuestId>();
+  #failure: unknown;
+
+  constructor(options: {
+    log: EventLog;
+    trace: Pick<EventLog, 'publish'>;
+    workers: number;
+    imagesRoot?: string | undefined;
+  }) {
+    this.#log = options.log;
+    this.#trace = options.trace;
+    this.#pool = new WorkerPool(options.workers, options.imagesRoot);
+    this.#patches = new PatchInbox(options.log);
+    this.#consumer = options.log.consume(
+      {
+        group: 'guest-runner',
+        topics: [TOPICS.guests],
+        maxRecords: 64,
+        maxBytes: 8 << 20,
+        retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 5000 },
+      },
+      (batch) => this.#handle(batch),
+    );
+  }
+
+  /** Rejects when the runner cannot go on. */
+  get finished(): Promise<void> {
+    return Promise.race([this.#consumer.finished, this.#patches.finished]);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#consumer.stop();
+    await this.#patches.stop();
+    await this.#pool.close();
+  }
+
+  async #handle({ records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
+    for (const record of records) {
+      const event = fromMessage(record);
+      if (event.type === 'GuestRequested') await this.#start(record.offset, event);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    const [first] = this.#running.keys();
+    return first === undefined ? undefined : { firstUnhandled: first };
+  }
+
+  /** Waits for a free worker, not for the guest. */
+  async #start(offset: number, requested: EventOf<'GuestRequested'>): Promise<void> {
+    const { guestId } = requested.payload;
+    if (this.#guests.has(guestId) || (await this.#isAnalysedSince(offset, guestId))) return;
+    this.#guests.add(guestId);
+    const lease = await this.#pool.lease();
+    const run = this.#execute(requested, lease)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => {
+        this.#running.delete(offset);
+        this.#guests.delete(guestId);
+      });
+    this.#running.set(offset, run);
+  }
+
+  /** A request that comes again after a crash may have been fulfilled before it. */
+  async #isAnalysedSince(offset: number, guestId: GuestId): Promise<boolean> {
+    for await (const record of this.#log.read(TOPICS.guests, { key: guestId, from: offset })) {
+      if (fromMessage(record).type === 'GuestAnalysed') return true;
+    }
+    return false;
+  }
+
+  async #execute(requested: EventOf<'GuestRequested'>, lease: Lease): Promise<void> {
+    let ended = false;
+    try {
+      const end = await executeGuest(requested, lease, { log: this.#log, trace: this.#trace, patches: this.#patches });
+      ended = end === 'finished';
+    } finally {
+      this.#patches.close(requested.payload.guestId);
+      lease.release(ended ? 'idle' : 'spent');
+    }
+  }
+}

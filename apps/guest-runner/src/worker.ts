@@ -1,0 +1,210 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import {
+  type ChunkProduced,
+  FOOTPRINTS,
+  type GuestId,
+  type GuestSpec,
+  type PayloadOf,
+  type RunId,
+  WORKLOADS,
+} from '@pvtrail/contracts';
+import { type BootParameters, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
+import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
+import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
+import { foldText, type PatchEvent, patchSetsByHash, type TextEdit } from '@pvtrail/pvops';
+import { type EncodedChunk, sealChunk, TraceEncoder } from '@pvtrail/trace';
+import { loadTraceKernel } from '@pvtrail/trace/node';
+import type { Discovery, FromWorker, ToWorker, WorkerStart } from './worker-protocol.js';
+
+const { imagesRoot, credits } = workerData as WorkerStart;
+const available = new Int32Array(credits);
+const traceKernel = loadTraceKernel();
+const port = parentPort;
+if (port === null) throw new Error('this file is a worker thread');
+
+const send = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
+  port.postMessage(message, [...transfer]);
+
+/** Waits until the service has room for one more chunk. The thread has nothing else to do meanwhile. */
+const takeCredit = (): void => {
+  while (Atomics.load(available, 0) <= 0) Atomics.wait(available, 0, 0);
+  Atomics.sub(available, 0, 1);
+};
+
+type Execute = Extract<ToWorker, { kind: 'execute' }>;
+
+/** One guest in this thread, from `execute` over `patch` to its end. */
+class GuestThread {
+  readonly #guestId: GuestId;
+  readonly #runId: RunId;
+  readonly #spec: GuestSpec;
+  readonly #guest: Guest;
+  readonly #encoder: TraceEncoder;
+  readonly #digests: string[] = [];
+  #totals = { instructions: 0, bytes: 0, rawBytes: 0 };
+
+  constructor({ guestId, runId, spec, optimisations }: Execute) {
+    this.#guestId = guestId;
+    this.#runId = runId;
+    this.#spec = spec;
+    this.#guest = new Guest({
+      image: imageAt(spec, optimisations),
+      parameters: bootParametersOf(spec),
+      instructionBudget: spec.maxInstructions,
+      sink: (columns, machine) => {
+        for (const chunk of this.#encoder.append(columns, machine.blocks)) this.#emit(chunk);
+      },
+    });
+    const { memory, encoderArea } = this.#guest.machine;
+    this.#encoder = new TraceEncoder({
+      kernel: traceKernel,
+      memory,
+      workBase: encoderArea.offset,
+      guest: digestOf(guestId),
+    });
+  }
+
+  boot(): void {
+    const { records, instructions } = this.#guest.boot();
+    send({ kind: 'booted', instructions, discovery: this.#discover(records) });
+  }
+
+  /** Patches the call sites and runs the workload to the guest's exit. */
+  run(sites: PayloadOf<'CallSitesPatched'>['sites']): void {
+    this.#guest.applyEdits(sites.filter(({ outcome }) => outcome !== 'unchanged').map(editOf));
+    for (let progress = this.#guest.proceed(); progress.kind !== 'exited'; progress = this.#guest.proceed()) {
+      if (progress.kind === 'workload-started') send({ kind: 'workload-started', instructions: progress.instructions });
+    }
+    this.#emit(this.#encoder.finish());
+    const digest = digestOf(...this.#digests);
+    send({ kind: 'finished', summary: { digest, chunks: this.#digests.length, ...this.#totals } });
+  }
+
+  #discover(records: ReturnType<Guest['boot']>['records']): Discovery {
+    const { stage } = this.#spec;
+    const catalogue = openKernelImages(imageSetOf(this.#spec), imagesRoot).catalogue(stage);
+    const siteAt = new Map(catalogue.sites.map((site) => [site.address, site]));
+    const pointerBytes = this.#spec.bits / 8;
+    return {
+      sites: records.map(({ address, length, type, clobbers, bytesBefore }) => {
+        const site = siteAt.get(formatVirt(address));
+        if (site === undefined)
+          throw new AppError('image/corrupt', `the call site at ${formatVirt(address)} is not in the catalogue`);
+        const { op, function: name, recordType } = site;
+        return {
+          address: formatVirt(address),
+          length,
+          type,
+          clobbers,
+          bytes: toHex(bytesBefore),
+          op,
+          function: name,
+          recordType,
+        };
+      }),
+      opTable: catalogue.opTable.map(({ type, address }) => ({
+        type,
+        target: formatVirt(pointerAt(this.#guest.read(parseVirt(address), pointerBytes))),
+      })),
+      ...specialOf(catalogue.symbols),
+    };
+  }
+
+  #emit(encoded: EncodedChunk): void {
+    const { header } = encoded;
+    const value = sealChunk(encoded);
+    this.#digests.push(header.digest);
+    const rawBytes = encoded.body.length;
+    this.#totals = {
+      instructions: this.#totals.instructions + header.instructions,
+      bytes: this.#totals.bytes + value.length,
+      rawBytes: this.#totals.rawBytes + rawBytes,
+    };
+    const { sequence, instructions, digest, last } = header;
+    const chunk: ChunkProduced = {
+      runId: this.#runId,
+      guestId: this.#guestId,
+      sequence,
+      instructions,
+      rawBytes,
+      bytes: value.length,
+      digest,
+      last,
+    };
+    takeCredit();
+    send({ kind: 'chunk', chunk, value });
+  }
+}
+
+const imageAt = (spec: GuestSpec, optimisations: Execute['optimisations']) => {
+  const images = openKernelImages(imageSetOf(spec), imagesRoot);
+  const elf = parseElf(images.elf(spec.stage));
+  if (optimisations.length === 0) return elf;
+  const events = optimisations.map((payload): PatchEvent => ({ type: 'OptimisationApplied', version: 1, payload }));
+  return { ...elf, segments: foldText(elf.segments, events, patchSetsByHash(images.patchSets().sets)) };
+};
+
+const bootParametersOf = (spec: GuestSpec): BootParameters => ({
+  ramBytes: spec.ramMiB << 20,
+  workload: WORKLOADS.indexOf(spec.workload),
+  footprint: FOOTPRINTS.indexOf(spec.footprint),
+  iterations: spec.iterations,
+  seed: spec.seed,
+  userCodeBytes: spec.userCodeBytes,
+  userDataBytes: spec.userDataBytes,
+  timerPeriod: spec.timerPeriod,
+  mixIterations: WORKLOADS.flatMap((name) => (name === 'mix' ? [] : [spec.mixIterations[name]])),
+});
+
+const editOf = ({ address, bytesBefore, bytesAfter }: PayloadOf<'CallSitesPatched'>['sites'][number]): TextEdit => ({
+  address: parseVirt(address),
+  before: fromHex(bytesBefore),
+  after: fromHex(bytesAfter),
+});
+
+const pointerAt = (bytes: Uint8Array) => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return guestVirt(bytes.length === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true)));
+};
+
+const specialOf = ({
+  paravirt_nop: nop,
+  ident_32: ident32,
+  ident_64: ident64,
+}: Readonly<Record<string, string>>): Pick<Discovery, 'special'> =>
+  nop === undefined
+    ? {}
+    : {
+        special: { nop, ...(ident32 === undefined ? {} : { ident32 }), ...(ident64 === undefined ? {} : { ident64 }) },
+      };
+
+let current: GuestThread | undefined;
+
+const handle = (message: ToWorker): void => {
+  if (message.kind === 'execute') {
+    current = new GuestThread(message);
+    current.boot();
+  } else {
+    current?.run(message.sites);
+    current = undefined;
+  }
+};
+
+/** A failed guest is a result; anything else that is expected is one too, so that nobody waits for a guest that will not come. */
+const failureOf = (error: unknown): Extract<FromWorker, { kind: 'failed' }> => {
+  if (error instanceof GuestFailedError) {
+    const { code, message, registers, lastBlocks } = error.failure;
+    return { kind: 'failed', failure: { code, message, registers, lastBlocks } };
+  }
+  if (error instanceof AppError)
+    return { kind: 'failed', failure: { code: error.code, message: error.message, registers: {}, lastBlocks: [] } };
+  throw error;
+};
+
+port.on('message', (message: ToWorker) => {
+  try {
+    handle(message);
+  } catch (error) {
+    send(failureOf(error));
+  }
+});
