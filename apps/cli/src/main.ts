@@ -1,5 +1,14 @@
 import fs from 'node:fs';
-import { type AnyEvent, FOOTPRINTS, fromMessage, GUEST_TYPES, parseFleetSpec, STAGES, TOPICS, WORKLOADS } from '@pvtrail/contracts';
+import {
+  type AnyEvent,
+  FOOTPRINTS,
+  fromMessage,
+  GUEST_TYPES,
+  parseFleetSpec,
+  STAGES,
+  TOPICS,
+  WORKLOADS,
+} from '@pvtrail/contracts';
 import { openSqliteLogReader } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import { Command, CommanderError } from 'commander';
