@@ -77,8 +77,16 @@ const compiledVerdict = (instruction: StackInstruction, fn: KernelFunction, fram
     return instruction.form === 'push' ? UNCLASSIFIED : inlineVerdict(instruction);
   if (instruction.form === 'push') return noSave('argument-push');
   if (instruction.form === 'pop') return noSave('argument-pop');
-  return noSave(isIncomingArgument(instruction, fn, frame) ? 'argument-load' : 'local');
+  return noSave(placeOf(distanceFromFrame(instruction, fn, frame)));
 };
+
+/** The caller's arguments begin at the canonical frame address, the return address lies right below it. */
+const placeOf = (distance: number | undefined): string => {
+  if (distance === undefined || distance < -WORD_BYTES) return 'local';
+  return distance < 0 ? 'return-address' : 'argument-load';
+};
+
+const WORD_BYTES = 8;
 
 /** A push of a spill slot's value reads the slot: the push itself passes an argument. */
 const spillVerdict = (instruction: StackInstruction): Verdict =>
@@ -100,9 +108,6 @@ const keepsRegister = (instruction: StackInstruction, fn: KernelFunction, frame:
   const distance = distanceFromFrame(instruction, fn, frame);
   return distance === undefined || distance === keptAt;
 };
-
-const isIncomingArgument = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): boolean =>
-  (distanceFromFrame(instruction, fn, frame) ?? -1) >= 0;
 
 const assemblyVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
   const reason = noSaveReason(fn.name, instruction.form, instruction.register);
