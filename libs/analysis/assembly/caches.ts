@@ -1,134 +1,216 @@
-/** L1I, L1D and L2: sets of tags in order of recency, most recent first. */
-import {
-  DIRTY,
-  EMPTY,
-  L1D_MISSES,
-  L1D_WRITE_BACKS,
-  L1I_MISSES,
-  L2_DATA_MISSES,
-  L2_INSTRUCTION_MISSES,
-  L2_WRITE_BACKS,
-} from './layout';
+/**
+ * L1I, L1D and L2 in three passes over batches, because what the host cannot predict is not whether a line is there but which
+ * branch its absence takes: no pass branches on it.
+ *
+ * 1. Every reference is compared with the line last referenced in its set (`front`). The others are queued.
+ * 2. The queued references go through the sets of L1I and L1D. Misses are queued, and dirty victims behind them.
+ * 3. Those go through the sets of the L2.
+ *
+ * Order within a queue is the order of execution, so the result is that of one pass. A set holds its tags in order of recency.
+ */
+import { DIRTY, EMPTY, L1D_WRITE_BACKS, L2_DEMAND, L2_WRITE_BACKS } from './layout';
 
 export let lineShift: u32 = 0;
-let l1i: usize = 0;
+let l1iFront: usize = 0;
+let l1iSets: usize = 0;
 let l1iMask: u32 = 0;
 let l1iShift: u32 = 0;
-export let l1d: usize = 0;
-export let l1dMask: u32 = 0;
-export let l1dShift: u32 = 0;
+let l1dFront: usize = 0;
+let l1dSets: usize = 0;
+let l1dMask: u32 = 0;
+let l1dShift: u32 = 0;
 export let l1dWays: u32 = 0;
-let l2: usize = 0;
+let l2Sets: usize = 0;
 let l2Mask: u32 = 0;
 let l2Shift: u32 = 0;
 
-/** Line size and, per cache, base, number of sets and log2 of a set's bytes. */
+/** Entries of the first queue: u32 address of the set, u32 line | dirty bit of the front it displaced, u32 cold record (+ 4: data). */
+const FIRST_ENTRY: usize = 12;
+/** Entries of the second queue: u32 line (DIRTY: a write-back), u32 counter of its misses, u32 cold record. */
+const SECOND_ENTRY: usize = 12;
+const BATCH: usize = 512;
+/** More than the references of a block that are queued without asking for room: 255 lines and 2047 slots. */
+const SLACK: usize = 2560;
+export const QUEUE_BYTES: usize = (BATCH + SLACK) * (FIRST_ENTRY + 2 * SECOND_ENTRY) + 64;
+
+let firstQueue: usize = 0;
+let firstFull: usize = 0;
+let firstEnd: usize = 0;
+let secondQueue: usize = 0;
+/** A count that nobody reads. */
+let nowhere: usize = 0;
+
+/** Line size and, per cache, the line last referenced per set (L1s), tags, number of sets and log2 of a set's bytes. */
 export function configureCaches(
   logLine: u32,
+  l1iFrontBase: usize,
   l1iBase: usize,
-  l1iSets: u32,
+  l1iCount: u32,
   l1iLogSet: u32,
+  l1dFrontBase: usize,
   l1dBase: usize,
-  l1dSets: u32,
+  l1dCount: u32,
   l1dLogSet: u32,
   l2Base: usize,
-  l2Sets: u32,
+  l2Count: u32,
   l2LogSet: u32,
+  queues: usize,
 ): void {
   lineShift = logLine;
-  l1i = l1iBase;
-  l1iMask = l1iSets - 1;
+  l1iFront = l1iFrontBase;
+  l1iSets = l1iBase;
+  l1iMask = l1iCount - 1;
   l1iShift = l1iLogSet;
-  l1d = l1dBase;
-  l1dMask = l1dSets - 1;
+  l1dFront = l1dFrontBase;
+  l1dSets = l1dBase;
+  l1dMask = l1dCount - 1;
   l1dShift = l1dLogSet;
   l1dWays = 1 << (l1dLogSet - 2);
-  l2 = l2Base;
-  l2Mask = l2Sets - 1;
+  l2Sets = l2Base;
+  l2Mask = l2Count - 1;
   l2Shift = l2LogSet;
+  firstQueue = queues;
+  firstEnd = queues;
+  firstFull = queues + BATCH * FIRST_ENTRY;
+  secondQueue = queues + (BATCH + SLACK) * FIRST_ENTRY;
+  nowhere = queues + QUEUE_BYTES - 64;
 }
 
 // @ts-ignore: decorator
 @inline
-export function bump(record: usize, counter: usize): void {
-  store<u32>(record + counter, load<u32>(record + counter) + 1);
-}
-
-/** Brings `line` to the front of a set that does not have it there. Returns the old tag, or MISSED and sets `evicted`. */
-const MISSED: u32 = 0xffffffff;
-let evicted: u32 = 0;
-
-function toFront(set: usize, logSet: u32, line: u32): u32 {
-  let carried = load<u32>(set);
-  const end = set + (<usize>1 << logSet);
-  for (let way = set + 4; way < end; way += 4) {
-    const tag = load<u32>(way);
-    store<u32>(way, carried);
-    if ((tag & EMPTY) == line) return tag;
-    carried = tag;
-  }
-  evicted = carried;
-  return MISSED;
-}
-
-/** A demand reference of the L2 by an L1 miss; `misses` names the counter. */
-function demand(line: u32, cold: usize, misses: usize): void {
-  const set = l2 + ((line & l2Mask) << l2Shift);
-  if ((load<u32>(set) & EMPTY) == line) return;
-  const tag = toFront(set, l2Shift, line);
-  if (tag != MISSED) {
-    store<u32>(set, tag);
-    return;
-  }
-  bump(cold, misses);
-  store<u32>(set, line);
-  if (evicted & DIRTY) bump(cold, L2_WRITE_BACKS);
-}
-
-/** The L1D evicted a dirty line: the L2 takes it, also when it did not have it. No demand reference. */
-function writeBack(line: u32, cold: usize): void {
-  bump(cold, L1D_WRITE_BACKS);
-  const set = l2 + ((line & l2Mask) << l2Shift);
-  if ((load<u32>(set) & EMPTY) != line) {
-    if (toFront(set, l2Shift, line) == MISSED && evicted & DIRTY) bump(cold, L2_WRITE_BACKS);
-  }
-  store<u32>(set, line | DIRTY);
-}
-
-function fetchBehindFront(set: usize, line: u32, cold: usize): void {
-  const tag = toFront(set, l1iShift, line);
-  store<u32>(set, line);
-  if (tag != MISSED) return;
-  bump(cold, L1I_MISSES);
-  demand(line, cold, L2_INSTRUCTION_MISSES);
-}
-
-/** A data reference whose line is not at the front of its set; `dirty` is DIRTY for a write. */
-export function referenceBehindFront(set: usize, line: u32, dirty: u32, cold: usize): void {
-  const tag = toFront(set, l1dShift, line);
-  if (tag != MISSED) {
-    store<u32>(set, tag | dirty);
-    return;
-  }
-  const victim = evicted;
-  store<u32>(set, line | dirty);
-  bump(cold, L1D_MISSES);
-  demand(line, cold, L2_DATA_MISSES);
-  if (victim & DIRTY) writeBack(victim & EMPTY, cold);
+export function add(record: usize, counter: usize, amount: u32): void {
+  store<u32>(record + counter, load<u32>(record + counter) + amount);
 }
 
 // @ts-ignore: decorator
 @inline
 export function fetch(line: u32, cold: usize): void {
-  const set = l1i + ((line & l1iMask) << l1iShift);
-  if (load<u32>(set) != line) fetchBehindFront(set, line, cold);
+  const set = line & l1iMask;
+  const front = l1iFront + (set << 2);
+  const queue = firstEnd;
+  const same = load<u32>(front) == line;
+  store<u32>(front, line);
+  store<u32>(queue, l1iSets + (set << l1iShift));
+  store<u32>(queue, line, 4);
+  store<u32>(queue, cold, 8);
+  firstEnd = queue + (same ? 0 : FIRST_ENTRY);
 }
 
+/** `dirty` is DIRTY for a write. A front collects its dirty bit until another line displaces it. */
 // @ts-ignore: decorator
 @inline
 export function reference(line: u32, dirty: u32, cold: usize): void {
-  const set = l1d + ((line & l1dMask) << l1dShift);
-  const tag = load<u32>(set);
-  if ((tag & EMPTY) == line) store<u32>(set, tag | dirty);
-  else referenceBehindFront(set, line, dirty, cold);
+  const set = line & l1dMask;
+  const front = l1dFront + (set << 2);
+  const queue = firstEnd;
+  const before = load<u32>(front);
+  const wasDirty = before & DIRTY;
+  const same = (before & EMPTY) == line;
+  store<u32>(front, line | dirty | (same ? wasDirty : 0));
+  store<u32>(queue, l1dSets + (set << l1dShift));
+  store<u32>(queue, line | wasDirty, 4);
+  store<u32>(queue, cold + 4, 8);
+  firstEnd = queue + (same ? 0 : FIRST_ENTRY);
+}
+
+/** Before each block, and in loops over references: keeps the room that `fetch` and `reference` rely on. */
+// @ts-ignore: decorator
+@inline
+export function keepRoom(): void {
+  if (firstEnd >= firstFull) drain();
+}
+
+/** The second and third pass over everything queued. */
+export function drain(): void {
+  const last = throughL1();
+  for (let entry = secondQueue; entry < last; entry += SECOND_ENTRY) {
+    const tag = load<u32>(entry);
+    const cold: usize = load<u32>(entry, 8);
+    const missed = promote(l2Sets + ((tag & l2Mask) << l2Shift), l2Shift, tag & EMPTY, tag & DIRTY, 0);
+    add(load<u32>(entry, 4), 0, missed);
+    add(cold, L2_WRITE_BACKS, missed & (evicted >>> 31));
+  }
+  firstEnd = firstQueue;
+}
+
+/** Queues misses and dirty victims for the L2; returns the end of that queue. */
+function throughL1(): usize {
+  const end = firstEnd;
+  let out = secondQueue;
+  for (let entry = firstQueue; entry < end; entry += FIRST_ENTRY) {
+    const set: usize = load<u32>(entry);
+    const tag = load<u32>(entry, 4);
+    const line = tag & EMPTY;
+    const misses: usize = load<u32>(entry, 8);
+    const data = misses & 4;
+    const cold = misses - data;
+    const missed = promote(set, data ? l1dShift : l1iShift, line, 0, tag & DIRTY);
+    const wroteBack = missed & (evicted >>> 31);
+    add(misses, 0, missed);
+    add(cold, L1D_WRITE_BACKS, wroteBack);
+    store<u32>(out, line);
+    store<u32>(out, misses + L2_DEMAND, 4);
+    store<u32>(out, cold, 8);
+    out += missed ? SECOND_ENTRY : 0;
+    store<u32>(out, evicted);
+    store<u32>(out, nowhere, 4);
+    store<u32>(out, cold, 8);
+    out += wroteBack ? SECOND_ENTRY : 0;
+  }
+  return out;
+}
+
+/** The tag that `promote` took out of its set, if it missed. */
+let evicted: u32 = 0;
+
+/**
+ * Puts `line` at the front of a set: with its dirty bit or `dirty`, the ways before it moved back by one. `frontDirty` is added to
+ * the front's dirty bit first. Returns 1 when the set did not have the line: then all ways moved, and the last was `evicted`.
+ */
+// @ts-ignore: decorator
+@inline
+function promote(set: usize, logSet: u32, line: u32, dirty: u32, frontDirty: u32): u32 {
+  return logSet == 5
+    ? promoteInEight(set, line, dirty, frontDirty)
+    : promoteInAny(set, logSet, line, dirty, frontDirty);
+}
+
+function promoteInAny(set: usize, logSet: u32, line: u32, dirty: u32, frontDirty: u32): u32 {
+  store<u32>(set, load<u32>(set) | frontDirty);
+  let carried = line | dirty;
+  const end = set + (<usize>1 << logSet);
+  for (let way = set; way < end; way += 4) {
+    const tag = load<u32>(way);
+    store<u32>(way, carried);
+    if ((tag & EMPTY) == line) {
+      store<u32>(set, tag | dirty);
+      return 0;
+    }
+    carried = tag;
+  }
+  evicted = carried;
+  return 1;
+}
+
+/** Eight ways without a loop: all tags are compared at once and shifted in two vectors up to the line's way. */
+// @ts-ignore: decorator
+@inline
+function promoteInEight(set: usize, line: u32, dirty: u32, frontDirty: u32): u32 {
+  const near = v128.or(v128.load(set), i32x4.replace_lane(i32x4.splat(0), 0, frontDirty));
+  const far = v128.load(set, 16);
+  const wanted = i32x4.splat(line);
+  const number = i32x4.splat(EMPTY);
+  const nearHits = i32x4.bitmask(i32x4.eq(v128.and(near, number), wanted));
+  const farHits = i32x4.bitmask(i32x4.eq(v128.and(far, number), wanted));
+  const hits: u32 = nearHits | (farHits << 4);
+  const way = ctz(hits | 0x80);
+  const tag = load<u32>(set + (way << 2)) | (way ? 0 : frontDirty);
+  const front = line | dirty | (hits ? tag & DIRTY : 0);
+  const last = i32x4.splat(way);
+  const moves = i32x4.le_s(i32x4(0, 1, 2, 3), last);
+  const movesFar = i32x4.le_s(i32x4(4, 5, 6, 7), last);
+  v128.store(set, v128.bitselect(v128.shuffle<i32>(i32x4.splat(front), near, 0, 4, 5, 6), near, moves));
+  v128.store(set, v128.bitselect(v128.shuffle<i32>(near, far, 3, 4, 5, 6), far, movesFar), 16);
+  evicted = tag;
+  return <u32>(hits == 0);
 }

@@ -2,7 +2,7 @@
  * The hot loop of the analysis: runs the columns of docs/adr/002 through caches and branch predictor and counts per block.
  * The caller lays out the memory (layout.ts), interns the chunk's blocks, and turns the counts into statistics.
  */
-import { bump, fetch, l1dWays, lineShift, reference } from './caches';
+import { add, drain, fetch, keepRoom, l1dWays, lineShift, reference } from './caches';
 import {
   CALL,
   COLD,
@@ -47,7 +47,7 @@ import {
 import { arrive, arriveInHandler } from './predictor';
 
 export * from './layout';
-export { configureCaches } from './caches';
+export { configureCaches, QUEUE_BYTES } from './caches';
 export { configurePredictor, history, returnCount, returnTop, setPredictorState } from './predictor';
 
 const PAGE_BYTES: u32 = 4096;
@@ -153,15 +153,13 @@ export function run(): i32 {
       const shape = load<u32>(block, SHAPE);
       const slots: usize = (shape >>> SLOTS_SHIFT) & SLOTS_MASK;
       if (((following | shape) & SLOW) == 0 && address + (slots << 2) <= addressLimit) {
+        keepRoom();
         const start = load<u32>(block, START);
         const taken = arrive(kind, prev, end, start);
         const cold: usize = load<u32>(block, COLD);
         let line = load<u32>(block, LINE);
-        let references: u32 = 0;
-        if (taken || line != last) {
-          fetch(line, cold);
-          references = 1;
-        }
+        let references = <u32>(taken || line != last);
+        fetch(line, cold);
         last = line + (shape & LINES_MASK) - 1;
         while (line < last) {
           fetch(++line, cold);
@@ -189,6 +187,7 @@ export function run(): i32 {
     addressCursor = address;
     setPosition(prev, kind, end, last);
     const status = step(word);
+    if (status != DONE) drain();
     event = eventCursor;
     address = addressCursor;
     prev = previous;
@@ -200,6 +199,7 @@ export function run(): i32 {
   eventCursor = event;
   addressCursor = address;
   setPosition(prev, kind, end, last);
+  drain();
   return DONE;
 }
 
@@ -221,7 +221,7 @@ function continueRun(block: usize): i32 {
   const splits = readQualifiers();
   if (partial == 0) {
     store<u32>(block, load<u32>(block, EXECUTIONS) - 1, EXECUTIONS);
-    bump(load<u32>(load<u32>(block, COLD), PARTIALS), PARTIAL_EXECUTIONS);
+    add(load<u32>(load<u32>(block, COLD), PARTIALS), PARTIAL_EXECUTIONS, 1);
     pendingKind = FALL;
     pendingEnd = load<u32>(block, START);
   }
@@ -259,13 +259,13 @@ function execute(block: usize): i32 {
   const start = load<u32>(block, START);
   const isThunk = (shape & THUNK) == THUNK;
   if (isThunk && previous && (pendingKind == CALL || pendingKind == INDIRECT_CALL)) {
-    bump(load<u32>(previous, COLD), THUNK_ENTRIES);
+    add(load<u32>(previous, COLD), THUNK_ENTRIES, 1);
   }
   const taken = arrive(pendingKind, previous, pendingEnd, start);
   const row: usize = complete ? 0 : <usize>load<u32>(cold, PARTIALS) + <usize>partial * PARTIAL_ROW_BYTES;
   fetchLines(block, cold, complete ? shape & LINES_MASK : faulted ? load<u8>(row, FAULTING_LINES) : load<u8>(row, PARTIAL_LINES), taken);
-  if (complete) bump(block, EXECUTIONS);
-  else bump(row, PARTIAL_EXECUTIONS);
+  if (complete) add(block, EXECUTIONS, 1);
+  else add(row, PARTIAL_EXECUTIONS, 1);
   previous = block;
   pendingKind = complete ? (shape >>> KIND_SHIFT) & 0xf : FALL;
   pendingEnd = complete ? load<u32>(block, END) : start + load<u16>(row, PARTIAL_BYTES);
@@ -277,6 +277,7 @@ function fetchLines(block: usize, cold: usize, lines: u32, taken: bool): void {
   const first = load<u32>(block, LINE);
   const inFirstPage = load<u32>(cold, LINES_IN_FIRST_PAGE);
   const second = load<u32>(cold, SECOND_PAGE_LINE);
+  keepRoom();
   let references = load<u32>(block, L1I_REFERENCES);
   for (let i: u32 = 0; i < lines; i++) {
     const line = i < inFirstPage ? first + i : second + (i - inFirstPage);
@@ -329,6 +330,7 @@ function touchSplit(at: u32, width: u32, use: u32, second: u32, cold: usize): vo
 
 /** One element that may touch several lines: a reference for each, those beyond the first counted here. */
 function touch(at: u32, width: u32, use: u32, cold: usize): void {
+  keepRoom();
   const first = at >>> lineShift;
   const end = (at + max<u32>(width, 1) - 1) >>> lineShift;
   reference(first, (use & WRITE) << 30, cold);
@@ -412,7 +414,7 @@ function deliver(kind: u32, payload: u32): i32 {
     markerCode = payload;
     return MARKER;
   }
-  if (kind == TRAP) bump(eventCounts, (512 + min<u32>(payload, 255)) << 2);
+  if (kind == TRAP) add(eventCounts, (512 + min<u32>(payload, 255)) << 2, 1);
   return kind == PATCH || kind == EXIT || kind == TRAP ? DONE : CORRUPT;
 }
 
@@ -423,7 +425,7 @@ function enterHandler(kind: u32, vector: u32): i32 {
   if (extraCursor + 4 > extrasEnd) return CORRUPT;
   const frame = load<u32>(extraCursor);
   extraCursor += 4;
-  bump(eventCounts, (kind == EXCEPTION ? 256 + vector : vector) << 2);
+  add(eventCounts, (kind == EXCEPTION ? 256 + vector : vector) << 2, 1);
   const withCode = kind == EXCEPTION && vector < 32 && (WITH_ERROR_CODE >>> vector) & 1;
   const words = frameWords + <u32>withCode;
   for (let i: u32 = 1; i <= words; i++) touch(frame - i * frameWordBytes, frameWordBytes, WRITE, cpuCold);

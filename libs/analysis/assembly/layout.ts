@@ -19,8 +19,10 @@ export const INLINE_SLOTS: usize = 36; // room for 14 slots
 export const HOT_BYTES: usize = 64;
 
 // Cold record
+// A cold record begins at a multiple of 8; data's counts follow instructions' by 4, misses of the L2 those of the L1 by L2_DEMAND.
 export const L1I_MISSES: usize = 0; // count
 export const L1D_MISSES: usize = 4; // count
+export const L2_DEMAND: usize = 8;
 export const L2_INSTRUCTION_MISSES: usize = 8; // count
 export const L2_DATA_MISSES: usize = 12; // count
 export const L1D_WRITE_BACKS: usize = 16; // count

@@ -1,5 +1,5 @@
 /** gshare for conditional branches, a target buffer for indirect jumps and calls, a return stack (definitions §4). */
-import { bump } from './caches';
+import { add } from './caches';
 import {
   BRANCH,
   CALL,
@@ -59,7 +59,7 @@ function predictDirection(block: usize, taken: u32): void {
   const counter = counters + ((load<u32>(block, BRANCH) ^ history) & counterMask);
   const state = <u32>load<u8>(counter);
   history = ((history << 1) | taken) & historyMask;
-  if (state >> 1 != taken) bump(load<u32>(block, COLD), CONDITIONAL_MISPREDICTIONS);
+  add(load<u32>(block, COLD), CONDITIONAL_MISPREDICTIONS, (state >> 1) ^ taken);
   store<u8>(counter, taken ? min<u32>(state + 1, 3) : state - <u32>(state != 0));
 }
 
@@ -76,13 +76,13 @@ function predictTarget(block: usize, target: u32): void {
     store<u32>(way, carriedBranch);
     store<u32>(way, carriedTarget, 4);
     if (knownBranch == branch) {
-      if (knownTarget != target) bump(load<u32>(block, COLD), INDIRECT_MISPREDICTIONS);
+      if (knownTarget != target) add(load<u32>(block, COLD), INDIRECT_MISPREDICTIONS, 1);
       return;
     }
     carriedBranch = knownBranch;
     carriedTarget = knownTarget;
   }
-  bump(load<u32>(block, COLD), INDIRECT_MISPREDICTIONS);
+  add(load<u32>(block, COLD), INDIRECT_MISPREDICTIONS, 1);
 }
 
 function pushReturn(address: u32): void {
@@ -102,7 +102,7 @@ function popReturn(address: u32): bool {
 
 function transfer(kind: u32, block: usize, end: u32, start: u32): void {
   if (kind == RETURN) {
-    if (!popReturn(start)) bump(load<u32>(block, COLD), RETURN_MISPREDICTIONS);
+    if (!popReturn(start)) add(load<u32>(block, COLD), RETURN_MISPREDICTIONS, 1);
     return;
   }
   if (kind == INDIRECT_JUMP || kind == INDIRECT_CALL) predictTarget(block, start);
@@ -128,6 +128,6 @@ export function arriveInHandler(kind: u32, block: usize, end: u32): void {
   if (kind == CALL || kind == INDIRECT_CALL) pushReturn(end);
   if (kind == RETURN) popReturn(0);
   if (kind == CONDITIONAL || kind == INDIRECT_JUMP || kind == INDIRECT_CALL || kind == RETURN) {
-    bump(load<u32>(block, COLD), UNSCORED_BRANCHES);
+    add(load<u32>(block, COLD), UNSCORED_BRANCHES, 1);
   }
 }

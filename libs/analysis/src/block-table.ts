@@ -1,4 +1,5 @@
 import { AppError, formatVirt, toHex } from '@pvtrail/primitives';
+import { BLOCK_FLAGS, type ChunkDictionary, type DictionaryColumns } from '@pvtrail/trace';
 import { type BlockEndKind, type BlockShape, describeBlock } from '@pvtrail/x86';
 import type { Arena } from './arena.js';
 import { type InstructionProfile, instructionAt, profileBlock, type TraceBlock } from './block-profile.js';
@@ -8,6 +9,8 @@ import type { Layout } from './kernel.js';
 /** A block known to the simulator: what it is, what it means, and where the kernel counts it. */
 export interface KnownBlock {
   readonly block: TraceBlock;
+  readonly virtLo: number;
+  readonly virtHi: number;
   readonly shape: BlockShape;
   readonly profile: readonly InstructionProfile[];
   readonly hot: number;
@@ -40,16 +43,30 @@ export class BlockTable {
     this.#index = index;
   }
 
-  /** The one record of this block, made when it is new. @throws AppError `trace/corrupt-chunk` when its bytes are no whole block */
+  /**
+   * The hot records of a dictionary's blocks, in its order; new blocks are added.
+   * @throws AppError `trace/corrupt-chunk` when the bytes of a block are no whole block
+   */
+  internAll(dictionary: ChunkDictionary): Uint32Array {
+    const { columns } = dictionary;
+    const records = new Uint32Array(columns.count);
+    for (let i = 0; i < columns.count; i++) {
+      records[i] = (this.#find(columns, i) ?? this.#add(blockOf(dictionary, i))).hot;
+    }
+    return records;
+  }
+
+  /** The one record of this block, made when it is new. @throws as `internAll` */
   intern(block: TraceBlock): KnownBlock {
-    const sameAddress = this.#byPhys.get(block.phys);
-    const known = sameAddress?.find((candidate) => isSame(candidate.block, block));
-    if (known !== undefined) return known;
-    const added = this.#add({ ...block, bytes: block.bytes.slice() });
-    this.#byPhys.set(block.phys, [...(sameAddress ?? []), added]);
-    this.#byHot.set(added.hot, added);
-    this.blocks.push(added);
-    return added;
+    const known = this.#byPhys.get(block.phys)?.find((candidate) => isSame(candidate.block, block));
+    return known ?? this.#add(block);
+  }
+
+  #find(columns: DictionaryColumns, i: number): KnownBlock | undefined {
+    const candidates = this.#byPhys.get(columns.phys[i] ?? 0);
+    if (candidates === undefined) return undefined;
+    for (const candidate of candidates) if (isEntry(candidate, columns, i)) return candidate;
+    return undefined;
   }
 
   byHot(hot: number): KnownBlock | undefined {
@@ -57,6 +74,16 @@ export class BlockTable {
   }
 
   #add(block: TraceBlock): KnownBlock {
+    const added = this.#write(block);
+    const sameAddress = this.#byPhys.get(block.phys);
+    if (sameAddress === undefined) this.#byPhys.set(block.phys, [added]);
+    else sameAddress.push(added);
+    this.#byHot.set(added.hot, added);
+    this.blocks.push(added);
+    return added;
+  }
+
+  #write(block: TraceBlock): KnownBlock {
     const shape = describeBlock(block.bytes, block.virt, block.bits);
     if (shape.byteLength !== block.bytes.length) {
       throw new AppError(
@@ -66,9 +93,11 @@ export class BlockTable {
     }
     const profile = profileBlock(block, shape, this.#index);
     const hot = this.#allocateHot();
-    const cold = this.#arena.allocate(this.#layout.COLD_BYTES);
+    const cold = this.#arena.allocate(this.#layout.COLD_BYTES, 8);
     const partials = this.#arena.allocate(this.#layout.PARTIAL_ROW_BYTES * (shape.instructions.length + 1));
-    const known = { block, shape, profile, hot, cold, partials, covered: 0 };
+    const virtLo = lowHalf(block.virt);
+    const virtHi = lowHalf(block.virt >> 32n);
+    const known = { block, virtLo, virtHi, shape, profile, hot, cold, partials, covered: 0 };
     this.#writeHot(known, this.#writeSlots(known));
     this.#writeCold(known);
     this.#writePartials(known);
@@ -190,6 +219,28 @@ const KIND_NAMES: Readonly<Record<BlockEndKind, KindName>> = {
 
 const lowHalf = (virt: bigint): number => Number(virt & 0xffffffffn);
 const bytesToPageEnd = ({ phys }: TraceBlock): number => PAGE_BYTES - (phys % PAGE_BYTES);
+
+const blockOf = (dictionary: ChunkDictionary, i: number): TraceBlock => ({
+  virt: dictionary.virt(i),
+  phys: dictionary.phys(i),
+  physNextPage: dictionary.physNextPage(i),
+  user: dictionary.user(i),
+  bits: dictionary.bits(i),
+  bytes: dictionary.bytes(i).slice(),
+});
+
+/** Compares without making a `TraceBlock`: every block of every chunk comes this way. The physical address is known to agree. */
+const isEntry = ({ block, virtLo, virtHi }: KnownBlock, columns: DictionaryColumns, i: number): boolean => {
+  const { bytes } = block;
+  const flags = columns.flags[i] ?? 0;
+  if (columns.virtLo[i] !== virtLo || columns.virtHi[i] !== virtHi) return false;
+  if (columns.physNextPage[i] !== block.physNextPage || columns.byteLength[i] !== bytes.length) return false;
+  if (((flags & BLOCK_FLAGS.user) !== 0) !== block.user) return false;
+  if (((flags & BLOCK_FLAGS.bits32) !== 0) !== (block.bits === 32)) return false;
+  const first = columns.byteOffset[i] ?? 0;
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== columns.code[first + at]) return false;
+  return true;
+};
 
 const isSame = (a: TraceBlock, b: TraceBlock): boolean =>
   a.virt === b.virt &&

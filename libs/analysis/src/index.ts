@@ -1,4 +1,6 @@
 export type { TraceBlock } from './block-profile.js';
 export * from './configuration.js';
-export { type ColumnRanges, type Columns, Simulator, type SimulatorOptions } from './simulator.js';
+export * from './cost-model.js';
+export * from './metrics.js';
+export { Simulator, type SimulatorOptions } from './simulator.js';
 export * from './statistics.js';

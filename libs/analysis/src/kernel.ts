@@ -2,15 +2,18 @@
 export interface Kernel {
   configureCaches(
     logLine: number,
+    l1iFront: number,
     l1iBase: number,
     l1iSets: number,
     l1iLogSet: number,
+    l1dFront: number,
     l1dBase: number,
     l1dSets: number,
     l1dLogSet: number,
     l2Base: number,
     l2Sets: number,
     l2LogSet: number,
+    queues: number,
   ): void;
   configurePredictor(
     counterBase: number,
@@ -114,6 +117,7 @@ const LAYOUT_NAMES = [
   'DIRTY',
   'EMPTY',
   'EVENT_COUNTS',
+  'QUEUE_BYTES',
 ] as const;
 export type Layout = Readonly<Record<(typeof LAYOUT_NAMES)[number], number>>;
 

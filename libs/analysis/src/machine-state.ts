@@ -23,25 +23,29 @@ export const machineStateOf = (
   const { l1i, l1d, l2 } = caches;
   const { counters, historyBits, targetSets, targetWays, returnDepth } = predictor;
   const sizes = [
-    tagBytes(l1i),
-    tagBytes(l1d),
-    tagBytes(l2),
+    setsOf(l1i) * TAG_BYTES,
+    setsOf(l1d) * TAG_BYTES,
+    ...[l1i, l1d, l2].map(tagBytes),
     targetSets * targetWays * TARGET_BYTES,
     returnDepth * 4,
     Math.max(counters, 4),
   ];
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const base = arena.allocate(total, 64);
-  const [l1iBase = 0, l1dBase = 0, l2Base = 0, targets = 0, returns = 0, gshare = 0] = offsets(base, sizes);
-  arena.words.fill(layout.EMPTY, l1iBase >> 2, targets >> 2);
+  const queues = arena.allocate(layout.QUEUE_BYTES, 64);
+  const places = offsets(base, sizes);
+  const [l1iFront = 0, l1dFront = 0, l1iBase = 0, l1dBase = 0, l2Base = 0, targets = 0, returns = 0, gshare = 0] =
+    places;
+  arena.words.fill(layout.EMPTY, l1iFront >> 2, targets >> 2);
   arena.words.fill(NO_BRANCH, targets >> 2, returns >> 2);
   arena.bytes(gshare, counters).fill(WEAKLY_NOT_TAKEN);
   const logSet = ({ ways }: CacheShape): number => Math.log2(ways * TAG_BYTES);
   kernel.configureCaches(
     Math.log2(l1i.lineBytes),
-    ...([l1iBase, setsOf(l1i), logSet(l1i)] as const),
-    ...([l1dBase, setsOf(l1d), logSet(l1d)] as const),
+    ...([l1iFront, l1iBase, setsOf(l1i), logSet(l1i)] as const),
+    ...([l1dFront, l1dBase, setsOf(l1d), logSet(l1d)] as const),
     ...([l2Base, setsOf(l2), logSet(l2)] as const),
+    queues,
   );
   kernel.configurePredictor(gshare, counters, historyBits, targets, targetSets, targetWays, returns, returnDepth);
   return { bytes: () => arena.bytes(base, total) };

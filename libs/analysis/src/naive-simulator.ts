@@ -1,10 +1,10 @@
 import type { KernelCatalogue } from '@pvtrail/pvops';
+import type { RawColumns } from '@pvtrail/trace';
 import { type BlockShape, describeBlock, type ReferenceSlot } from '@pvtrail/x86';
 import type { TraceBlock } from './block-profile.js';
 import type { AnalysisConfiguration } from './configuration.js';
 import { NaiveCaches } from './naive-caches.js';
 import { NaivePredictor } from './naive-predictor.js';
-import type { Columns } from './simulator.js';
 import { COUNT_KEYS, type CountKey, type Mode, noCounts } from './statistics.js';
 
 type Counts = Record<CountKey, number>;
@@ -57,7 +57,7 @@ export class NaiveSimulator {
     this.#predictor = new NaivePredictor(configuration.predictor);
   }
 
-  analyse(dictionary: readonly TraceBlock[], columns: Columns): void {
+  analyse(dictionary: readonly TraceBlock[], columns: RawColumns): void {
     this.#dictionary = dictionary;
     this.#events = [...columns.events];
     this.#addresses = [...columns.addresses];

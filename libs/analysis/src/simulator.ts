@@ -1,7 +1,7 @@
 import { AppError } from '@pvtrail/primitives';
 import type { KernelCatalogue } from '@pvtrail/pvops';
+import type { ChunkDictionary, RawColumns } from '@pvtrail/trace';
 import { Arena } from './arena.js';
-import type { TraceBlock } from './block-profile.js';
 import { BlockTable } from './block-table.js';
 import { CatalogueIndex } from './catalogue-index.js';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.js';
@@ -26,21 +26,14 @@ export interface SimulatorOptions {
   readonly checkpoint?: Uint8Array;
 }
 
-/** Columns of docs/adr/002 in the simulator's memory, as byte offsets; block ids index the dictionary given with them. */
-export interface ColumnRanges {
+/** Byte offsets of the columns in the simulator's memory. */
+interface ColumnRanges {
   readonly events: number;
   readonly eventsEnd: number;
   readonly addresses: number;
   readonly addressesEnd: number;
   readonly extras: number;
   readonly extrasEnd: number;
-}
-
-/** The same columns anywhere else. */
-export interface Columns {
-  readonly events: Uint32Array;
-  readonly addresses: Uint32Array;
-  readonly extras: Uint32Array;
 }
 
 const MARKER_MEASURED = 2;
@@ -78,7 +71,7 @@ export class Simulator {
     this.#machine = machineStateOf(this.#arena, layout, calls, this.#configuration);
     this.#table = new BlockTable(this.#arena, layout, this.#configuration.caches.l1i.lineBytes, index);
     const eventCounts = this.#arena.allocate(layout.EVENT_COUNTS);
-    const cpuCold = this.#arena.allocate(layout.COLD_BYTES);
+    const cpuCold = this.#arena.allocate(layout.COLD_BYTES, 8);
     const { bits } = options.catalogue;
     calls.configureFrames(FRAME_WORDS[bits], bits / 8, cpuCold, eventCounts);
     calls.setPosition(0, layout.TRANSFER, 0, NO_LINE);
@@ -87,39 +80,17 @@ export class Simulator {
   }
 
   /**
-   * Analyses a chunk whose columns lie in `memory`. `dictionary[i]` is the block with id i.
+   * Analyses the next chunk: raw columns of docs/adr/002 whose block ids index the dictionary. Columns in the simulator's own
+   * memory are read where they are (a decoder may share it), others are copied.
    * @throws AppError `trace/corrupt-chunk` for columns that contradict the dictionary or each other; the simulator is then unusable
    */
-  analyse(dictionary: readonly TraceBlock[], columns: ColumnRanges): void {
-    this.#mapBlocks(dictionary);
-    this.#kernel.calls.setColumns(
-      columns.events,
-      columns.eventsEnd,
-      columns.addresses,
-      columns.addressesEnd,
-      columns.extras,
-      columns.extrasEnd,
-      this.#blockMap.offset,
-      dictionary.length,
-    );
-    this.#runToEnd(columns);
-  }
-
-  /** Copies the columns into the simulator's memory and analyses them. @throws as `analyse` */
-  analyseCopy(dictionary: readonly TraceBlock[], columns: Columns): void {
-    const parts = [columns.events, columns.addresses, columns.extras];
-    let at = this.#stage(4 * parts.reduce((sum, part) => sum + part.length, 0));
-    const [events = 0, addresses = 0, extras = 0, end = 0] = [0, ...parts.map((part) => 4 * part.length)].map(
-      (bytes) => {
-        at += bytes;
-        return at;
-      },
-    );
-    const { words } = this.#arena;
-    words.set(columns.events, events >> 2);
-    words.set(columns.addresses, addresses >> 2);
-    words.set(columns.extras, extras >> 2);
-    this.analyse(dictionary, { events, eventsEnd: addresses, addresses, addressesEnd: extras, extras, extrasEnd: end });
+  analyse(dictionary: ChunkDictionary, columns: RawColumns): void {
+    const ranges = columns.events.buffer === this.memory.buffer ? rangesOf(columns) : this.#copy(columns);
+    const blocks = this.#mapBlocks(dictionary);
+    const { events, eventsEnd, addresses, addressesEnd, extras, extrasEnd } = ranges;
+    const { calls } = this.#kernel;
+    calls.setColumns(events, eventsEnd, addresses, addressesEnd, extras, extrasEnd, blocks, dictionary.count);
+    this.#runToEnd(ranges);
   }
 
   /**
@@ -159,13 +130,27 @@ export class Simulator {
     this.#coverage.restore(checkpoint.coverage);
   }
 
-  #mapBlocks(dictionary: readonly TraceBlock[]): void {
-    if (this.#blockMap.capacity < dictionary.length) {
-      const capacity = Math.max(2 * this.#blockMap.capacity, dictionary.length, 4096);
+  /** Writes the records of the dictionary's blocks for the kernel; returns where. */
+  #mapBlocks(dictionary: ChunkDictionary): number {
+    const records = this.#table.internAll(dictionary);
+    if (this.#blockMap.capacity < records.length) {
+      const capacity = Math.max(2 * this.#blockMap.capacity, records.length, 4096);
       this.#blockMap = { offset: this.#arena.allocate(4 * capacity), capacity };
     }
-    const records = dictionary.map((block) => this.#table.intern(block).hot);
     this.#arena.words.set(records, this.#blockMap.offset >> 2);
+    return this.#blockMap.offset;
+  }
+
+  #copy({ events, addresses, extras }: RawColumns): ColumnRanges {
+    const first = this.#stage(4 * (events.length + addresses.length + extras.length)) >> 2;
+    const { words } = this.#arena;
+    words.set(events, first);
+    words.set(addresses, first + events.length);
+    words.set(extras, first + events.length + addresses.length);
+    const addressesAt = 4 * (first + events.length);
+    const extrasAt = addressesAt + 4 * addresses.length;
+    const ends = { eventsEnd: addressesAt, addressesEnd: extrasAt, extrasEnd: extrasAt + 4 * extras.length };
+    return { events: 4 * first, addresses: addressesAt, extras: extrasAt, ...ends };
   }
 
   #stage(bytes: number): number {
@@ -212,6 +197,15 @@ const NO_LINE = 0xffffffff;
 /** A block event adds at most this much to one count: the lines of 64 instructions. */
 const LINES_PER_EVENT = 64;
 const COUNT_LIMIT = 2 ** 31;
+
+const rangesOf = ({ events, addresses, extras }: RawColumns): ColumnRanges => ({
+  events: events.byteOffset,
+  eventsEnd: events.byteOffset + events.byteLength,
+  addresses: addresses.byteOffset,
+  addressesEnd: addresses.byteOffset + addresses.byteLength,
+  extras: extras.byteOffset,
+  extrasEnd: extras.byteOffset + extras.byteLength,
+});
 
 const corrupt = (what: string): AppError =>
   new AppError('trace/corrupt-chunk', `the columns of the chunk do not fit its dictionary: ${what}`);

@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import { loadAnalysisKernel } from '../src/node/index.js';
 
 /** The compiled hot loop, as `npm run build` makes it. */
-export const kernelModule = new WebAssembly.Module(fs.readFileSync(new URL('../dist/kernel.wasm', import.meta.url)));
+export const kernelModule = loadAnalysisKernel();

@@ -1,8 +1,8 @@
 import { fromHex, SeededRandom } from '@pvtrail/primitives';
 import type { KernelCatalogue } from '@pvtrail/pvops';
+import type { RawColumns } from '@pvtrail/trace';
 import { type BlockShape, describeBlock } from '@pvtrail/x86';
 import type { TraceBlock } from '../src/block-profile.js';
-import type { Columns } from '../src/simulator.js';
 
 /** Code of every end kind, with and without references; none of it pushes or moves registers to the stack. */
 const CODES = [
@@ -36,7 +36,7 @@ const CODES = [
 
 export interface RandomTrace {
   readonly dictionary: readonly TraceBlock[];
-  readonly columns: Columns;
+  readonly columns: RawColumns;
 }
 
 interface DescribedBlock extends TraceBlock {
@@ -237,7 +237,7 @@ class ColumnWriter {
     return false;
   }
 
-  columns(): Columns {
+  columns(): RawColumns {
     return {
       events: Uint32Array.from(this.events),
       addresses: Uint32Array.from(this.addresses),

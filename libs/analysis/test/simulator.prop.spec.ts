@@ -5,6 +5,7 @@ import { DEFAULT_CONFIGURATION } from '../src/configuration.js';
 import { NaiveSimulator } from '../src/naive-simulator.js';
 import { Simulator } from '../src/simulator.js';
 import { COUNT_KEYS, type UnitStatistics } from '../src/statistics.js';
+import { dictionaryOf } from './dictionary-of.js';
 import { kernelModule } from './kernel-module.js';
 import { functionsOnly, type RandomTrace, RandomTraces } from './random-trace.js';
 
@@ -57,7 +58,7 @@ describe('Simulator', () => {
         const simulator = new Simulator({ module: kernelModule, catalogue: functionsOnly(), configuration });
         const naive = new NaiveSimulator(functionsOnly(), configuration);
         for (const { dictionary, columns } of tracesOf(seed, chunks, start)) {
-          simulator.analyseCopy(dictionary, columns);
+          simulator.analyse(dictionaryOf(dictionary), columns);
           naive.analyse(dictionary, columns);
           expect(functionsOf(simulator.takeUnit())).toEqual(naive.takeUnit());
         }

@@ -1,0 +1,89 @@
+import { formatVirt, fromHex } from '@pvtrail/primitives';
+import type { CatalogueFunction, CatalogueSite, KernelCatalogue } from '@pvtrail/pvops';
+import { EVENT_KINDS, eventOf } from '@pvtrail/trace';
+import { describeBlock } from '@pvtrail/x86';
+import type { TraceBlock } from '../src/block-profile.js';
+import { Simulator } from '../src/simulator.js';
+import type { UnitStatistics } from '../src/statistics.js';
+import { dictionaryOf } from './dictionary-of.js';
+import { kernelModule } from './kernel-module.js';
+
+const TEXT = 0xffffffff81000000n;
+const USER = 0x400000n;
+
+/** Address of a byte of kernel text, from its start. */
+export const text = (offset: number): bigint => TEXT + BigInt(offset);
+export const address = (offset: number): string => formatVirt(text(offset));
+
+/** A block executed: `at` counts from the start of kernel (or user) text; `retired` stops it early with a page fault. */
+export interface Executed {
+  readonly at: number;
+  readonly code: string;
+  readonly user?: boolean;
+  readonly retired?: number;
+}
+
+const blockOf = ({ at, code, user = false }: Executed): TraceBlock => ({
+  virt: (user ? USER : TEXT) + BigInt(at),
+  phys: (user ? 0x2000000 : 0x1000000) + at,
+  physNextPage: 0,
+  user,
+  bits: 64,
+  bytes: fromHex(code),
+});
+
+/** The statistics of blocks executed one after another in the measured region; every reference goes to address 0x5000. */
+export const execute = (catalogue: KernelCatalogue, executed: readonly Executed[]): UnitStatistics => {
+  const blocks = executed.map(blockOf);
+  const shapes = blocks.map(({ bytes, virt }) => describeBlock(bytes, virt, 64));
+  const retiredOf = (i: number): number => executed[i]?.retired ?? 64;
+  const events = executed.flatMap(({ retired }, i) =>
+    retired === undefined ? [i] : [i, eventOf(EVENT_KINDS.partial, retired), eventOf(EVENT_KINDS.exception, 14)],
+  );
+  const slots = shapes.flatMap((shape, i) => shape.slots.filter(({ instruction }) => instruction < retiredOf(i)));
+  const simulator = new Simulator({ module: kernelModule, catalogue });
+  simulator.analyse(dictionaryOf(blocks), {
+    events: Uint32Array.from([eventOf(EVENT_KINDS.marker, 2), ...events]),
+    addresses: Uint32Array.from(slots, () => 0x5000),
+    extras: Uint32Array.from(executed.filter(({ retired }) => retired !== undefined).map(() => 0x6000)),
+  });
+  return simulator.takeUnit();
+};
+
+const FUNCTION: CatalogueFunction = {
+  name: 'sys_fork',
+  address: address(0),
+  slotBytes: 256,
+  codeBytes: 200,
+  kind: 'c',
+};
+
+export const catalogueWith = (parts: Partial<KernelCatalogue>): KernelCatalogue => ({
+  format: 1,
+  guest: 'native',
+  bits: 64,
+  stage: 'v2.6.29',
+  symbols: {},
+  opTable: [],
+  functions: [FUNCTION],
+  sites: [],
+  thunks: [],
+  saves: [],
+  notSaves: [],
+  ...parts,
+});
+
+/** A site at `at` whose unpatched form pushes the registers, calls, and pops them; push and pop of one byte each. */
+export const siteAt = (at: number, op: string, length: number, registers: readonly string[] = []): CatalogueSite => ({
+  address: address(at),
+  length,
+  function: 'sys_fork',
+  op,
+  type: 0,
+  clobbers: 1,
+  recordType: 'c-irq',
+  innerSaves: [
+    ...registers.map((register, offset) => ({ offset, kind: 'save' as const, register })),
+    ...registers.map((register, i) => ({ offset: length - 1 - i, kind: 'restore' as const, register })),
+  ],
+});
