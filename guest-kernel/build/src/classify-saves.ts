@@ -73,8 +73,7 @@ const directionsOf = ({ form, stackOperand }: StackInstruction): readonly Catalo
 const compiledVerdict = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): Verdict => {
   if (fn.spills.has(instruction.address)) return spillVerdict(instruction);
   if (keepsRegister(instruction, fn, frame)) return saves('callee-frame', ...directionsOf(instruction));
-  if (contains(fn.inline, instruction.address))
-    return instruction.form === 'push' ? UNCLASSIFIED : inlineVerdict(instruction);
+  if (contains(fn.inline, instruction.address)) return inlineVerdict(instruction, fn);
   if (instruction.form === 'push') return noSave('argument-push');
   if (instruction.form === 'pop') return noSave('argument-pop');
   return noSave(placeOf(distanceFromFrame(instruction, fn, frame)));
@@ -92,8 +91,12 @@ const WORD_BYTES = 8;
 const spillVerdict = (instruction: StackInstruction): Verdict =>
   instruction.form === 'push' ? saves('spill', 'restore') : saves('spill', ...directionsOf(instruction));
 
-const inlineVerdict = (instruction: StackInstruction): Verdict =>
-  instruction.form === 'pop' ? UNCLASSIFIED : noSave('local');
+/** Inline assembly may use locals in memory; what it pushes and pops needs a row of its own. */
+const inlineVerdict = ({ form, register }: StackInstruction, fn: KernelFunction): Verdict => {
+  const reason = noSaveReason(fn.name, form, register);
+  if (reason !== undefined) return noSave(reason);
+  return form === 'push' || form === 'pop' ? UNCLASSIFIED : noSave('local');
+};
 
 /** Distance of the stack operand from the canonical frame address; undefined where that is not known by the same register. */
 const distanceFromFrame = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): number | undefined => {

@@ -15,13 +15,20 @@ const SAVE_RULES: readonly SaveRule[] = [
   { source: /^entry\//, cause: 'entry-frame' },
 ];
 
-/** Single instructions of assembly that move no register's value to safety. */
-const NO_SAVES: readonly {
+/** Instructions of assembly, inline assembly too, that move no register's value to safety, by function, form and operand. */
+interface NoSaveRow {
   readonly function: string;
   readonly form: string;
   readonly register: string;
   readonly reason: string;
-}[] = [{ function: 'save_args', form: 'pop', register: 'rax', reason: 'return-address' }];
+}
+
+const NO_SAVES: readonly NoSaveRow[] = [
+  { function: 'save_args', form: 'pop', register: 'rax', reason: 'return-address' },
+  // The code segment is loaded by a far return to the next instruction.
+  { function: 'cpu_init', form: 'push', register: 'constant', reason: 'far-return' },
+  { function: 'cpu_init', form: 'push', register: 'rax', reason: 'far-return' },
+];
 
 /** Registers that a called function keeps (System V ABI, figure 3.4). */
 export const CALLEE_SAVED: ReadonlySet<string> = new Set(['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']);
