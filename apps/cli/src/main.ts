@@ -5,6 +5,8 @@ import {
   fromMessage,
   GUEST_TYPES,
   parseFleetSpec,
+  parseInput,
+  runIdSchema,
   STAGES,
   TOPICS,
   WORKLOADS,
@@ -12,6 +14,7 @@ import {
 import { openSqliteLogReader } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import { Command, CommanderError } from 'commander';
+import { compareRuns, comparisonTable } from './comparison.js';
 import { defaultFleet } from './default-fleet.js';
 import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
 import { computeRun, runDocument, runTable } from './run-command.js';
@@ -95,7 +98,26 @@ program
   .action(async ({ force, json }: { force?: boolean; json?: boolean }) => {
     await withSystem(dataFolder(), async (system) => {
       const run = await computeRun(system, defaultFleet(), force ?? false);
-      print(json ?? false, runDocument(run), () => runTable(run));
+      const rows = await compareRuns(system.store, [run.plan.runId]);
+      print(json ?? false, { ...runDocument(run), rows }, () => comparisonTable(rows));
+    });
+  });
+
+program
+  .command('compare')
+  .description('metrics of every stored guest, with overheads over native nopv and the share that each stage removed')
+  .option('--run <id...>', 'only these runs; all stored ones otherwise')
+  .option('--json', 'one JSON document on stdout (docs/cli.md)')
+  .action(async ({ run, json }: { run?: string[]; json?: boolean }) => {
+    await withSystem(dataFolder(), async ({ store }) => {
+      const runs = run?.map((id) => parseInput(runIdSchema, id)) ?? (await store.runs()).map(({ runId }) => runId);
+      const rows = await compareRuns(store, runs);
+      if (rows.length === 0)
+        throw new AppError(
+          'input/not-found',
+          'nothing is stored for these runs; `npm start` computes the default fleet',
+        );
+      print(json ?? false, { rows }, () => comparisonTable(rows));
     });
   });
 
