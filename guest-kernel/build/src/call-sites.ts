@@ -40,7 +40,7 @@ export const readSites = (
         `patch record ${at / RECORD.strideBytes}: ${formatVirt(address)}, type ${type} is no call site`,
       );
     }
-    const decoded = decodeSite(read(address, length), address);
+    const decoded = decodeSite(read(address, length), address, owner.name);
     const recordType = owner.assembly ? (decoded.jumps ? 'asm-jump' : 'asm-call') : typeOfCSite(op, clobbers);
     sites.push({
       address: formatVirt(address),
@@ -62,7 +62,11 @@ const typeOfCSite = (op: PvopName, clobbers: number): CatalogueSite['recordType'
 };
 
 /** Pushes before the call and pops after it are the site's own saves: they go when the site is patched. */
-const decodeSite = (code: Uint8Array, address: bigint): { jumps: boolean; innerSaves: CatalogueSite['innerSaves'] } => {
+const decodeSite = (
+  code: Uint8Array,
+  address: bigint,
+  owner: string,
+): { jumps: boolean; innerSaves: CatalogueSite['innerSaves'] } => {
   const decoder = new Decoder(64, code, DecoderOptions.None);
   decoder.ip = address;
   const innerSaves: { offset: number; kind: 'save' | 'restore'; register: string }[] = [];
@@ -77,10 +81,32 @@ const decodeSite = (code: Uint8Array, address: bigint): { jumps: boolean; innerS
       innerSaves.push({ offset: Number(instruction.ip - address), kind, register });
     }
     if (instruction.flowControl === FlowControl.IndirectBranch) jumps = true;
+    if (!hasFixedTarget(instruction)) {
+      throw new AppError(
+        'image/corrupt',
+        `the call site ${formatVirt(address)} in ${owner} calls through a register: a slot is named by its address`,
+      );
+    }
     instruction.free();
   }
   decoder.free();
   return { jumps, innerSaves };
+};
+
+/**
+ * Sites have one length per form (domain.md §2.1): a transfer of control names its slot relative to RIP or absolutely. With an
+ * operand of constraint `m` the compiler may address it from a register that it has at hand.
+ */
+const hasFixedTarget = (instruction: iced.Instruction): boolean => {
+  const { flowControl } = instruction;
+  if (flowControl !== FlowControl.IndirectBranch && flowControl !== FlowControl.IndirectCall) return true;
+  const isMemory = instruction.opKind(0) === iced.OpKind.Memory;
+  const { memoryBase, memoryIndex } = instruction;
+  return (
+    isMemory &&
+    memoryIndex === iced.Register.None &&
+    (memoryBase === iced.Register.RIP || memoryBase === iced.Register.None)
+  );
 };
 
 const saveKind = ({ mnemonic }: iced.Instruction): 'save' | 'restore' | undefined => {
