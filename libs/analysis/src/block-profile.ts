@@ -1,7 +1,7 @@
 import type { BlockEndKind, BlockShape, ReferenceSlot } from '@pvtrail/x86';
 import type { CatalogueIndex } from './catalogue-index.js';
 import { classifySave, type SaveClass } from './save-classifier.js';
-import { isStackAccess } from './stack-access-decoder.js';
+import { stackAccessOf } from './stack-access-decoder.js';
 
 /** A block of the chunk's dictionary (docs/adr/002). Its identity is all of its members. */
 export interface TraceBlock {
@@ -31,6 +31,11 @@ export interface InstructionProfile {
   readonly branch: BranchClass | undefined;
   readonly systemClass: string | undefined;
   readonly save: SaveClass;
+  /**
+   * Where the byte lies that decides whether the push in a call site belongs to an inlined `push; popf`, when the block ends
+   * between the two; `save` assumes that it does not
+   */
+  readonly decidedAt: bigint | undefined;
   /** the separate decoder's opinion */
   readonly stackAccess: boolean;
 }
@@ -62,7 +67,9 @@ const profileInstruction = (
   const siteIndex = block.user ? -1 : index.siteAt(virt);
   const thunkIndex = block.user ? -1 : index.thunkAt(virt);
   const slots = shape.slots.filter((slot) => slot.instruction === i && !slot.repeated);
+  const access = block.user ? undefined : stackAccessOf(bytes, block.bits);
   const executed = { virt, shape: instruction, bytes, nextByte };
+  const save: SaveClass = block.user ? { kind: 'none' } : classifySave(index, executed, access === 'frame');
   return {
     functionIndex,
     entersFunction: functionIndex >= 0 && BigInt(index.functions[functionIndex]?.address ?? 0) === virt,
@@ -76,8 +83,12 @@ const profileInstruction = (
     writes: countDirection(slots, 'read'),
     branch: i === shape.instructions.length - 1 ? BRANCH_CLASSES[shape.end.kind] : undefined,
     systemClass: instruction.systemClass,
-    save: block.user ? { kind: 'none' } : classifySave(index, executed),
-    stackAccess: !block.user && isStackAccess(bytes, block.bits),
+    save,
+    decidedAt:
+      save.kind === 'counted' && save.cause === 'in-site' && nextByte === undefined
+        ? virt + BigInt(instruction.length)
+        : undefined,
+    stackAccess: access === 'stack' || (access === 'frame' && save.kind !== 'none'),
   };
 };
 

@@ -51,7 +51,7 @@ export class BlockTable {
     const { columns } = dictionary;
     const records = new Uint32Array(columns.count);
     for (let i = 0; i < columns.count; i++) {
-      records[i] = (this.#find(columns, i) ?? this.#add(blockOf(dictionary, i))).hot;
+      records[i] = (this.#find(columns, i) ?? this.#addEntry(dictionary, i)).hot;
     }
     return records;
   }
@@ -60,6 +60,11 @@ export class BlockTable {
   intern(block: TraceBlock): KnownBlock {
     const known = this.#byPhys.get(block.phys)?.find((candidate) => isSame(candidate.block, block));
     return known ?? this.#add(block);
+  }
+
+  /** The first byte of the newest block at this address. */
+  firstByteAt(virt: bigint): number | undefined {
+    return this.blocks.findLast(({ block }) => block.virt === virt)?.block.bytes[0];
   }
 
   #find(columns: DictionaryColumns, i: number): KnownBlock | undefined {
@@ -71,6 +76,15 @@ export class BlockTable {
 
   byHot(hot: number): KnownBlock | undefined {
     return this.#byHot.get(hot);
+  }
+
+  #addEntry(dictionary: ChunkDictionary, i: number): KnownBlock {
+    const added = this.#add(blockOf(dictionary, i));
+    const { slots, instructions } = added.shape;
+    if (slots.length !== dictionary.slots(i) || instructions.length !== dictionary.instructions(i)) {
+      throw notThisBlock(added.block);
+    }
+    return added;
   }
 
   #add(block: TraceBlock): KnownBlock {
@@ -85,12 +99,7 @@ export class BlockTable {
 
   #write(block: TraceBlock): KnownBlock {
     const shape = describeBlock(block.bytes, block.virt, block.bits);
-    if (shape.byteLength !== block.bytes.length) {
-      throw new AppError(
-        'trace/corrupt-chunk',
-        `the bytes ${toHex(block.bytes)} at ${formatVirt(block.virt)} are not one block`,
-      );
-    }
+    if (shape.instructions.length === 0 || shape.byteLength !== block.bytes.length) throw notThisBlock(block);
     const profile = profileBlock(block, shape, this.#index);
     const hot = this.#allocateHot();
     const cold = this.#arena.allocate(this.#layout.COLD_BYTES, 8);
@@ -219,6 +228,12 @@ const KIND_NAMES: Readonly<Record<BlockEndKind, KindName>> = {
 
 const lowHalf = (virt: bigint): number => Number(virt & 0xffffffffn);
 const bytesToPageEnd = ({ phys }: TraceBlock): number => PAGE_BYTES - (phys % PAGE_BYTES);
+
+const notThisBlock = ({ virt, bytes }: TraceBlock): AppError =>
+  new AppError(
+    'trace/corrupt-chunk',
+    `the bytes ${toHex(bytes)} at ${formatVirt(virt)} are not the block that is declared`,
+  );
 
 const blockOf = (dictionary: ChunkDictionary, i: number): TraceBlock => ({
   virt: dictionary.virt(i),

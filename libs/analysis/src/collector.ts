@@ -5,6 +5,7 @@ import type { BlockTable, KnownBlock } from './block-table.js';
 import type { CatalogueIndex } from './catalogue-index.js';
 import type { Layout } from './kernel.js';
 import { Ledger } from './ledger.js';
+import { NOT_SAVE, POPF } from './save-classifier.js';
 import {
   COUNT_KEYS,
   type CountKey,
@@ -178,7 +179,14 @@ export class Collector {
     if (instruction.entersFunction) row.entries += times;
     if (instruction.systemClass !== undefined) this.#addPrivileged(instruction.systemClass, mode, times);
     if (known.covered <= i) this.#cover(known, i, row);
-    if (!this.#ledger.add(instruction, row, times)) throw unclassified(known, i);
+    if (!this.#ledger.add(this.#decided(instruction), row, times)) throw unclassified(known, i);
+  }
+
+  /** A push that ends its block is judged by the block behind it. */
+  #decided(instruction: InstructionProfile): InstructionProfile {
+    const { decidedAt } = instruction;
+    if (decidedAt === undefined || this.#table.firstByteAt(decidedAt) !== POPF) return instruction;
+    return { ...instruction, save: NOT_SAVE };
   }
 
   #cover(known: KnownBlock, i: number, row: OpenFunctionRow): void {

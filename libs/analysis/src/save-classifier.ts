@@ -14,7 +14,7 @@ export type SaveClass =
   | { readonly kind: 'counted'; readonly cause: Cause; readonly saves: number; readonly restores: number };
 
 const NONE: SaveClass = { kind: 'none' };
-const NOT_SAVE: SaveClass = { kind: 'not-save' };
+export const NOT_SAVE: SaveClass = { kind: 'not-save' };
 const UNCLASSIFIED: SaveClass = { kind: 'unclassified' };
 
 /** The bytes that were executed from an address on, as far as the block shows them. */
@@ -22,22 +22,35 @@ export interface ExecutedInstruction {
   readonly virt: bigint;
   readonly shape: InstructionShape;
   readonly bytes: Uint8Array;
-  /** First byte of the instruction executed next, when that follows in memory. */
+  /** The byte behind the instruction, where the block goes on. */
   readonly nextByte: number | undefined;
 }
 
 const STACK_ACCESSES = new Set<StackUse | undefined>(['push', 'pop', 'store', 'load', 'update']);
 
-export const classifySave = (index: CatalogueIndex, instruction: ExecutedInstruction): SaveClass => {
-  const site = index.sites[index.siteAt(instruction.virt)];
+/** Whether the decoder of `@pvtrail/x86` sees a push, a pop or memory addressed by the stack pointer; `leave` pops the frame pointer. */
+const usesStack = ({ stackUse, mnemonic }: InstructionShape): boolean =>
+  STACK_ACCESSES.has(stackUse) || mnemonic === 'leave';
+
+/**
+ * The class of one instruction of kernel code. `framePointer`: its memory operand is addressed by the frame pointer; that is a
+ * stack access where the catalogue says so, and an ordinary one elsewhere.
+ */
+export const classifySave = (
+  index: CatalogueIndex,
+  instruction: ExecutedInstruction,
+  framePointer: boolean,
+): SaveClass => {
+  const { virt, shape } = instruction;
+  const site = index.sites[index.siteAt(virt)];
   if (site !== undefined) return inSite(site, instruction);
-  const isStackAccess = STACK_ACCESSES.has(instruction.shape.stackUse);
-  if (index.thunkAt(instruction.virt) >= 0) return inThunk(instruction.shape.stackUse);
-  const saves = index.savesAt(instruction.virt);
+  if (index.thunkAt(virt) >= 0) return inThunk(shape.stackUse);
+  const saves = index.savesAt(virt);
   const [first] = saves;
-  if (!isStackAccess) return first === undefined ? NONE : UNCLASSIFIED;
+  if (!usesStack(shape) && !framePointer) return first === undefined ? NONE : UNCLASSIFIED;
   if (first !== undefined) return counted(first.cause, saves);
-  return index.isNoSave(instruction.virt) ? NOT_SAVE : UNCLASSIFIED;
+  if (index.isNoSave(virt)) return NOT_SAVE;
+  return framePointer ? NONE : UNCLASSIFIED;
 };
 
 const counted = (cause: Cause, saves: readonly { readonly kind: 'save' | 'restore' }[]): SaveClass => ({
@@ -59,7 +72,7 @@ const inThunk = (use: StackUse | undefined): SaveClass => {
 const inSite = (site: CatalogueSite, instruction: ExecutedInstruction): SaveClass => {
   const { stackUse, stackRegister } = instruction.shape;
   if (!STACK_ACCESSES.has(stackUse)) return NONE;
-  if (stackUse === 'push' && instruction.nextByte === POPF) return NOT_SAVE;
+  if (isFollowedByPopf(instruction)) return NOT_SAVE;
   const offset = Number(instruction.virt - BigInt(site.address));
   const kind = stackUse === 'push' ? 'save' : 'restore';
   const known = site.innerSaves.find((inner) => inner.offset === offset && inner.kind === kind);
@@ -67,7 +80,10 @@ const inSite = (site: CatalogueSite, instruction: ExecutedInstruction): SaveClas
   return isPatchedCopy(site, instruction) ? NOT_SAVE : UNCLASSIFIED;
 };
 
-const POPF = 0x9d;
+export const POPF = 0x9d;
+
+const isFollowedByPopf = ({ shape, nextByte }: ExecutedInstruction): boolean =>
+  shape.stackUse === 'push' && nextByte === POPF;
 
 /** `pop` at offset 1 of a site is the second half of an inlined `pushf; pop`: no unpatched site begins that way. */
 const isPatchedCopy = (site: CatalogueSite, { virt, shape }: ExecutedInstruction): boolean =>

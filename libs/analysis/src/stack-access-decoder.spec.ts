@@ -1,9 +1,10 @@
 import { fromHex } from '@pvtrail/primitives';
 import { describe, expect, it } from 'vitest';
-import { isStackAccess } from './stack-access-decoder.js';
+import { stackAccessOf } from './stack-access-decoder.js';
 
 const ACCESSES = [
   ['57', 'push %rdi'],
+  ['c9', 'leave'],
   ['4157', 'push %r15'],
   ['5f', 'pop %rdi'],
   ['6a10', 'push $16'],
@@ -32,7 +33,9 @@ const OTHERS = [
   ['4889e5', 'mov %rsp,%rbp'],
   ['4883ec20', 'sub $32,%rsp'],
   ['498b0424', 'mov (%r12),%rax'],
-  ['488945f8', 'mov %rax,-8(%rbp)'],
+  ['498945f8', 'mov %rax,-8(%r13)'],
+  ['488b0500000000', 'mov 0(%rip),%rax'],
+  ['488b042500000000', 'mov 0x0,%rax'],
   ['0f1f442400', 'nop 0(%rsp)'],
   ['66666690', 'nop'],
   ['fa', 'cli'],
@@ -41,18 +44,26 @@ const OTHERS = [
   ['a90424ffff', 'test $0xffff2404,%eax'],
 ] as const;
 
-describe('isStackAccess', () => {
+describe('stackAccessOf', () => {
   it.each(ACCESSES)('%s (%s) is one', (hex) => {
-    expect(isStackAccess(fromHex(hex), 64)).toBe(true);
+    expect(stackAccessOf(fromHex(hex), 64)).toBe('stack');
   });
 
   it.each(OTHERS)('%s (%s) is none', (hex) => {
-    expect(isStackAccess(fromHex(hex), 64)).toBe(false);
+    expect(stackAccessOf(fromHex(hex), 64)).toBeUndefined();
+  });
+
+  it.each([
+    ['488945f8', 'mov %rax,-8(%rbp)'],
+    ['488b440508', 'mov 8(%rbp,%rax),%rax'],
+    ['0fb64508', 'movzbl 8(%rbp),%eax'],
+  ])('%s (%s) is one if the function has a frame pointer', (hex) => {
+    expect(stackAccessOf(fromHex(hex), 64)).toBe('frame');
   });
 
   it('knows the pushes of segment registers and of all registers in 32-bit code only', () => {
-    expect(isStackAccess(fromHex('06'), 32)).toBe(true);
-    expect(isStackAccess(fromHex('60'), 32)).toBe(true);
-    expect(isStackAccess(fromHex('60'), 64)).toBe(false);
+    expect(stackAccessOf(fromHex('06'), 32)).toBe('stack');
+    expect(stackAccessOf(fromHex('60'), 32)).toBe('stack');
+    expect(stackAccessOf(fromHex('60'), 64)).toBeUndefined();
   });
 });

@@ -1,18 +1,20 @@
 /**
- * A second, independent reading of an instruction's bytes: does it push, pop or address memory through the stack pointer?
- * It knows opcodes and the ModRM byte only (Intel SDM vol. 2, appendix A), and shares nothing with the decoder of `@pvtrail/x86`,
- * so that the register-save ledger is counted twice. pushf and popf, call and ret are no stack access in this sense.
+ * A second, independent reading of an instruction's bytes: does it push, pop or address memory through the stack pointer, or
+ * through the frame pointer (which may hold anything, so that only the catalogue can tell)? It knows opcodes, ModRM and SIB
+ * (Intel SDM vol. 2, appendix A) and shares nothing with the decoder of `@pvtrail/x86`, so that the register-save ledger is counted
+ * twice. pushf and popf, call and ret are no stack access in this sense.
  */
-export const isStackAccess = (bytes: Uint8Array, bits: 32 | 64): boolean => {
+export const stackAccessOf = (bytes: Uint8Array, bits: 32 | 64): 'stack' | 'frame' | undefined => {
   const { opcodeAt, extended } = skipPrefixes(bytes, bits);
   const opcode = bytes[opcodeAt] ?? 0;
   const next = bytes[opcodeAt + 1] ?? 0;
-  if (opcode === 0x0f) return isTwoByteStackAccess(bytes, opcodeAt + 1, extended);
-  if (isPushOrPop(opcode, next, bits)) return true;
-  return hasModRm(opcode) && opcode !== LEA && addressesStack(next, bytes[opcodeAt + 2] ?? 0, extended);
+  if (opcode === 0x0f) return twoByteStackAccess(bytes, opcodeAt + 1, extended);
+  if (isPushOrPop(opcode, next, bits)) return 'stack';
+  return hasModRm(opcode) && opcode !== LEA ? baseOf(next, bytes[opcodeAt + 2] ?? 0, extended) : undefined;
 };
 
 const LEA = 0x8d;
+const LEAVE = 0xc9;
 const PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
 const REX_B = 1;
 
@@ -31,6 +33,7 @@ const isPushOrPop = (opcode: number, modRm: number, bits: 32 | 64): boolean =>
   (opcode >= 0x50 && opcode <= 0x5f) ||
   opcode === 0x68 ||
   opcode === 0x6a ||
+  opcode === LEAVE ||
   (opcode === 0x8f && reg(modRm) === 0) ||
   (opcode === 0xff && reg(modRm) === 6) ||
   (bits === 32 && LEGACY_PUSH_POP.has(opcode));
@@ -58,11 +61,11 @@ const hasModRm = (opcode: number): boolean =>
 /** Push and pop of fs and gs. */
 const SEGMENT_PUSH_POP = new Set([0xa0, 0xa1, 0xa8, 0xa9]);
 
-const isTwoByteStackAccess = (bytes: Uint8Array, at: number, extended: boolean): boolean => {
+const twoByteStackAccess = (bytes: Uint8Array, at: number, extended: boolean): 'stack' | 'frame' | undefined => {
   const opcode = bytes[at] ?? 0;
-  if (SEGMENT_PUSH_POP.has(opcode)) return true;
-  if (opcode === 0x38 || opcode === 0x3a) return addressesStack(bytes[at + 2] ?? 0, bytes[at + 3] ?? 0, extended);
-  return hasTwoByteReference(opcode) && addressesStack(bytes[at + 1] ?? 0, bytes[at + 2] ?? 0, extended);
+  if (SEGMENT_PUSH_POP.has(opcode)) return 'stack';
+  if (opcode === 0x38 || opcode === 0x3a) return baseOf(bytes[at + 2] ?? 0, bytes[at + 3] ?? 0, extended);
+  return hasTwoByteReference(opcode) ? baseOf(bytes[at + 1] ?? 0, bytes[at + 2] ?? 0, extended) : undefined;
 };
 
 /** Hints and multi-byte nops (18-1f) reference nothing; control register moves, jcc, cpuid, bswap and the like have no memory operand. */
@@ -73,6 +76,14 @@ const hasTwoByteReference = (opcode: number): boolean =>
   !(opcode >= 0x30 && opcode <= 0x37) &&
   ![0x05, 0x06, 0x07, 0x08, 0x09, 0x0b, 0x77, 0xa2, 0xaa].includes(opcode);
 
-/** Memory with the stack pointer as base: a SIB byte follows and its base field is 4, not extended by REX.B to r12. */
-const addressesStack = (modRm: number, sib: number, extended: boolean): boolean =>
-  modRm >> 6 !== 3 && (modRm & 7) === 4 && (sib & 7) === 4 && !extended;
+/**
+ * The register that addresses memory, if it is the stack pointer (4) or the frame pointer (5): in a SIB byte where ModRM says 4.
+ * REX.B makes them r12 and r13; 5 without displacement (mod 0) is no register.
+ */
+const baseOf = (modRm: number, sib: number, extended: boolean): 'stack' | 'frame' | undefined => {
+  const mod = modRm >> 6;
+  if (mod === 3 || extended) return undefined;
+  const base = (modRm & 7) === 4 ? sib & 7 : modRm & 7;
+  if (base === 5) return mod === 0 ? undefined : 'frame';
+  return (modRm & 7) === 4 && base === 4 ? 'stack' : undefined;
+};

@@ -37,6 +37,26 @@ describe('the register-save ledger', () => {
     expect(unit.perSite).toMatchObject([{ executions: 1, instructions: 3, nops: 1, saves: 0 }]);
   });
 
+  it('takes an inlined push; popf for no save even when a block ends between the two', () => {
+    const nops = '90'.repeat(63);
+    const catalogue = catalogueWith({ sites: [siteAt(63, 'irq.restore_fl', 8, ['rdi'])] });
+    const unit = execute(catalogue, [
+      { at: 0, code: `${nops}57` },
+      { at: 64, code: '9d' },
+    ]);
+    expect(unit.ledger).toMatchObject({ saves: 0, notSaves: 1, stackMoves: 1 });
+  });
+
+  it('counts the push of an unpatched site even when a block ends behind it', () => {
+    const nops = '90'.repeat(63);
+    const catalogue = catalogueWith({ sites: [siteAt(63, 'irq.restore_fl', 8, ['rdi'])] });
+    const unit = execute(catalogue, [
+      { at: 0, code: `${nops}57` },
+      { at: 64, code: 'ff1500000000' },
+    ]);
+    expect(unit.ledger).toMatchObject({ saves: 1, notSaves: 0, stackMoves: 1 });
+  });
+
   it('takes an inlined pushf; pop for no save', () => {
     const unit = execute(irqSite('irq.save_fl'), [{ at: 0x10, code: '9c580f1f440000e900000000' }]);
     expect(unit.ledger).toEqual({ saves: 0, restores: 0, notSaves: 1, foldedSaves: 0, stackMoves: 1 });
