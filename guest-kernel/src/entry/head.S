@@ -1,0 +1,75 @@
+/* Start, and the page tables that the loader installs (docs/adr/001). */
+#include "pv_asm.h"
+
+FUNCTION(_start)
+	cld
+	call start_kernel
+	ud2
+END(_start)
+
+#define TABLE_FLAGS 0x067
+/* present, write, accessed, dirty, 2 MiB, global */
+#define LARGE_FLAGS 0x1e3
+#define NO_EXECUTE 0x8000000000000000
+
+	.section .data.boot_tables, "aw", @progbits
+	.balign PAGE_SIZE
+	.globl boot_pgd
+	.type boot_pgd, @object
+boot_pgd:
+	.fill 272, 8, 0
+	.quad boot_pud_direct - KERNEL_WINDOW + TABLE_FLAGS
+	.fill 238, 8, 0
+	.quad boot_pud_kernel - KERNEL_WINDOW + TABLE_FLAGS
+	.size boot_pgd, . - boot_pgd
+	.type boot_pud_direct, @object
+boot_pud_direct:
+	.quad boot_pmd_direct - KERNEL_WINDOW + TABLE_FLAGS
+	.fill 511, 8, 0
+	.size boot_pud_direct, . - boot_pud_direct
+	.type boot_pud_kernel, @object
+boot_pud_kernel:
+	.fill 510, 8, 0
+	.quad boot_pmd_kernel - KERNEL_WINDOW + TABLE_FLAGS
+	.quad 0
+	.size boot_pud_kernel, . - boot_pud_kernel
+	.type boot_pmd_direct, @object
+boot_pmd_direct:
+	.set frame, 0
+	.rept 512
+	.quad frame + LARGE_FLAGS + NO_EXECUTE
+	.set frame, frame + 0x200000
+	.endr
+	.size boot_pmd_direct, . - boot_pmd_direct
+	.type boot_pmd_kernel, @object
+boot_pmd_kernel:
+	.set frame, 0
+	.rept 32
+	.quad frame + LARGE_FLAGS
+	.set frame, frame + 0x200000
+	.endr
+	.fill 480, 8, 0
+	.size boot_pmd_kernel, . - boot_pmd_kernel
+
+	.section .bss.boot_stacks, "aw", @nobits
+	.balign THREAD_SIZE
+	.globl boot_stack, boot_stack_top, irq_stack_top
+	.type boot_stack, @object
+boot_stack:
+	.skip THREAD_SIZE
+boot_stack_top:
+	.size boot_stack, . - boot_stack
+	.type irq_stack, @object
+irq_stack:
+	.skip 2 * PAGE_SIZE
+irq_stack_top:
+	.size irq_stack, . - irq_stack
+
+	.section .rodata.user_image, "a", @progbits
+	.balign 16
+	.globl user_image_start, user_image_end
+	.type user_image_start, @object
+user_image_start:
+	.incbin "user.bin"
+user_image_end:
+	.size user_image_start, . - user_image_start
