@@ -1,1 +1,13 @@
-export {};
+export { CpuState, type SegmentName, type TableRegister } from './cpu-state.js';
+export {
+  ENCODER_AREA,
+  type GuestFailure,
+  type GuestFailureCode,
+  Machine,
+  type MachineCounters,
+  type MachineExit,
+  type MachineOptions,
+  type RawSink,
+} from './machine.js';
+export type { RawColumns } from './recorder.js';
+export type { RawBlock } from './sites.js';

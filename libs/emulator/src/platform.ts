@@ -1,0 +1,121 @@
+import { SeededRandom } from '@pvtrail/primitives';
+import type { CpuState } from './cpu-state.js';
+import { IF } from './flags.js';
+import type { SystemResult } from './system.js';
+
+/** Ports of docs/adr/001. */
+const Port = { marker: 0xe0, timer: 0xe4, device: 0xe8, console: 0xe9, exit: 0xec, random: 0xf0 } as const;
+
+export const TIMER_VECTOR = 0x20;
+const FIRST_DEVICE_VECTOR = 0x21;
+const DEVICE_LINES = 8;
+/** User-mode instructions between looks at a timer that is off. */
+const FAR_AWAY = 0x40000000;
+const TSC_STEP = 100n;
+
+/** The devices and counters around the CPU: ports, the timer of user-mode instructions, waiting interrupts, the time stamp. */
+export class Platform {
+  /** What the guest wrote to its console. */
+  console = '';
+  readonly #cpu: CpuState;
+  readonly #loadPageTables: (cr3: bigint) => void;
+  readonly #random: SeededRandom;
+  readonly #waiting = new Set<number>();
+  #timerPeriod = 0;
+  /** Retired user-mode instructions when the fuel was last loaded, and the fuel then. */
+  #userBase = 0;
+  #fuelLoaded = 0;
+  /** User-mode count at which the timer is due. */
+  #timerDue = Number.POSITIVE_INFINITY;
+  #timeStampReads = 0n;
+
+  constructor(cpu: CpuState, seed: number, loadPageTables: (cr3: bigint) => void) {
+    this.#cpu = cpu;
+    this.#random = new SeededRandom(seed);
+    this.#loadPageTables = loadPageTables;
+    this.#loadFuel();
+  }
+
+  /** Retired user-mode instructions, exact at block boundaries. */
+  get userInstructions(): number {
+    return this.#userBase + this.#fuelLoaded - (this.#cpu.u32('userFuel') | 0);
+  }
+
+  #loadFuel(): void {
+    this.#userBase = this.userInstructions;
+    this.#fuelLoaded = Math.max(0, Math.min(FAR_AWAY, this.#timerDue - this.#userBase));
+    this.#cpu.setU32('userFuel', this.#fuelLoaded);
+  }
+
+  /** The fuel is used up: raises the timer when it is due and loads the fuel anew. */
+  fuelEmpty(): void {
+    if (this.userInstructions >= this.#timerDue) {
+      this.#timerDue += this.#timerPeriod;
+      this.request(TIMER_VECTOR);
+    }
+    this.#loadFuel();
+  }
+
+  /** Time passes to the timer's next expiry (hlt). Returns false when the timer is off. */
+  skipToTimer(): boolean {
+    if (this.#timerPeriod === 0) return false;
+    this.#timerDue = this.userInstructions + this.#timerPeriod;
+    this.request(TIMER_VECTOR);
+    this.#loadFuel();
+    return true;
+  }
+
+  /** An interrupt waits from now on until IF is set. */
+  request(vector: number): void {
+    this.#waiting.add(vector);
+    this.#cpu.setU32('interruptPending', 1);
+  }
+
+  get interruptWaits(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** The interrupt to be taken now, which stops waiting; undefined when there is none or IF is clear. */
+  takeInterrupt(): number | undefined {
+    if (this.#waiting.size === 0 || (this.#cpu.u32('systemFlags') & IF) === 0) return undefined;
+    const vector = Math.max(...this.#waiting);
+    this.#waiting.delete(vector);
+    this.#cpu.setU32('interruptPending', this.#waiting.size);
+    return vector;
+  }
+
+  loadPageTables(cr3: bigint): void {
+    this.#loadPageTables(cr3);
+  }
+
+  timeStamp(): bigint {
+    this.#timeStampReads += 1n;
+    return TSC_STEP * this.#timeStampReads + BigInt(this.userInstructions);
+  }
+
+  in(port: number): number {
+    return port === Port.random ? this.#random.nextU32() : 0xffffffff;
+  }
+
+  out(port: number, value: number): SystemResult {
+    switch (port) {
+      case Port.marker:
+        return { kind: 'marker', code: value };
+      case Port.timer:
+        this.#timerPeriod = value;
+        this.#timerDue = value === 0 ? Number.POSITIVE_INFINITY : this.userInstructions + value;
+        this.#loadFuel();
+        return { kind: 'interruptible' };
+      case Port.device:
+        this.request(FIRST_DEVICE_VECTOR + (value & (DEVICE_LINES - 1)));
+        return { kind: 'interruptible' };
+      case Port.console:
+        this.console += String.fromCharCode(value & 0xff);
+        return { kind: 'interruptible' };
+      case Port.exit:
+        return { kind: 'exit', status: value | 0 };
+      default:
+        return { kind: 'interruptible' };
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import type { CpuState } from './cpu-state.js';
+import type { RawBlock } from './sites.js';
+import { COLUMNS, REGION } from './state-layout.js';
+
+/** Views of the three raw columns (ADR 002), valid until the sink returns. */
+export interface RawColumns {
+  readonly events: Uint32Array;
+  readonly addresses: Uint32Array;
+  readonly extras: Uint32Array;
+}
+
+export const EventKind = {
+  partial: 0,
+  interrupt: 1,
+  exception: 2,
+  marker: 3,
+  patch: 4,
+  split: 5,
+  exit: 6,
+  trap: 7,
+} as const;
+
+const EVENT = 0x80000000;
+const CONTINUATION = 0x40000000;
+const PAYLOAD = 0x00ffffff;
+const REMEMBERED_BLOCKS = 16;
+
+const eventWord = (kind: number, payload: number): number => (EVENT | (kind << 24) | (payload & PAYLOAD)) >>> 0;
+const isSplit = (word: number): boolean => word >>> 24 === (EVENT >>> 24) + EventKind.split;
+
+/** The JavaScript side of recording: appends what generated code does not, counts, empties the columns. */
+export class Recorder {
+  readonly enabled: boolean;
+  /** Retired instructions in everything drained so far. */
+  instructions = 0;
+  drains = 0;
+  readonly #cpu: CpuState;
+  readonly #u32: Uint32Array;
+  readonly #blocks: readonly RawBlock[];
+  readonly #deliver: (columns: RawColumns) => void;
+  #last: number[] = [];
+
+  constructor(
+    enabled: boolean,
+    cpu: CpuState,
+    memory: WebAssembly.Memory,
+    blocks: readonly RawBlock[],
+    deliver: (columns: RawColumns) => void,
+  ) {
+    this.enabled = enabled;
+    this.#cpu = cpu;
+    this.#u32 = new Uint32Array(memory.buffer);
+    this.#blocks = blocks;
+    this.#deliver = deliver;
+    this.#reset();
+  }
+
+  #reset(): void {
+    const cpu = this.#cpu;
+    cpu.setU32('eventPointer', REGION.events);
+    cpu.setU32('addressPointer', REGION.addresses);
+    cpu.setU32('extraPointer', REGION.extras);
+    cpu.setU32('eventLimit', limitOf(REGION.events, COLUMNS.events));
+    cpu.setU32('addressLimit', limitOf(REGION.addresses, COLUMNS.addresses));
+  }
+
+  #append(field: 'eventPointer' | 'addressPointer' | 'extraPointer', value: number): void {
+    const at = this.#cpu.u32(field);
+    this.#u32[at >>> 2] = value;
+    this.#cpu.setU32(field, at + 4);
+  }
+
+  event(kind: number, payload: number): void {
+    if (this.enabled) this.#append('eventPointer', eventWord(kind, payload));
+  }
+
+  block(block: RawBlock): void {
+    if (this.enabled) this.#append('eventPointer', block.rawId);
+  }
+
+  continuation(block: RawBlock): void {
+    if (this.enabled) this.#append('eventPointer', (CONTINUATION | block.rawId) >>> 0);
+  }
+
+  address(phys: number): void {
+    if (this.enabled) this.#append('addressPointer', phys);
+  }
+
+  extra(value: number): void {
+    if (this.enabled) this.#append('extraPointer', value);
+  }
+
+  /** A reference crosses a page; the second part begins at `phys`. */
+  split(slot: number, phys: number): void {
+    this.event(EventKind.split, slot);
+    this.extra(phys);
+  }
+
+  /** Takes back splits of references that did not retire: those of slots from `firstSlot` on. */
+  dropSplits(firstSlot: number): void {
+    if (!this.enabled) return;
+    for (;;) {
+      const at = this.#cpu.u32('eventPointer') - 4;
+      const word = at < REGION.events ? 0 : (this.#u32[at >>> 2] ?? 0);
+      if (!isSplit(word) || (word & PAYLOAD) < firstSlot) return;
+      this.#cpu.setU32('eventPointer', at);
+      this.#cpu.setU32('extraPointer', this.#cpu.u32('extraPointer') - 4);
+    }
+  }
+
+  /** The block event just before is done up to instruction `count`; `slots` of its addresses stand. */
+  retire(block: RawBlock, count: number, slots: number): void {
+    if (!this.enabled) return;
+    this.#cpu.setU32('addressPointer', this.#cpu.u32('addressPointer') + 4 * slots);
+    if (count < block.instructions) this.event(EventKind.partial, count);
+  }
+
+  /** Whether the extras, which generated code never checks, need emptying. */
+  get extrasLow(): boolean {
+    return this.#cpu.u32('extraPointer') > limitOf(REGION.extras, COLUMNS.extras);
+  }
+
+  /** Hands the columns over and empties them. */
+  drain(): void {
+    if (!this.enabled) return;
+    const cpu = this.#cpu;
+    const events = this.#view(REGION.events, cpu.u32('eventPointer'));
+    if (events.length === 0) return;
+    this.drains += 1;
+    this.#count(events);
+    this.#deliver({
+      events,
+      addresses: this.#view(REGION.addresses, cpu.u32('addressPointer')),
+      extras: this.#view(REGION.extras, cpu.u32('extraPointer')),
+    });
+    this.#reset();
+  }
+
+  #view(from: number, to: number): Uint32Array {
+    return this.#u32.subarray(from >>> 2, to >>> 2);
+  }
+
+  #count(events: Uint32Array): void {
+    let count = 0;
+    let last = 0;
+    const blocks = this.#blocks;
+    for (let index = 0; index < events.length; index += 1) {
+      const word = events[index] ?? 0;
+      if (word < CONTINUATION) {
+        last = blocks[word]?.instructions ?? 0;
+        count += last;
+      } else if (word >>> 24 === EVENT >>> 24) {
+        count += (word & PAYLOAD) - last;
+      }
+    }
+    this.instructions += count;
+    this.#last = lastBlocks(events, this.#last);
+  }
+
+  /** The raw ids of the last blocks executed, oldest first. */
+  get lastBlocks(): readonly number[] {
+    return lastBlocks(this.#view(REGION.events, this.#cpu.u32('eventPointer')), this.#last);
+  }
+}
+
+const limitOf = (from: number, { entries, guard }: { readonly entries: number; readonly guard: number }): number =>
+  from + 4 * (entries - guard);
+
+const lastBlocks = (events: Uint32Array, before: readonly number[]): number[] => {
+  const found: number[] = [];
+  for (let index = events.length - 1; index >= 0 && found.length < REMEMBERED_BLOCKS; index -= 1) {
+    const word = events[index] ?? 0;
+    if (word < CONTINUATION) found.push(word);
+  }
+  return [...before, ...found.reverse()].slice(-REMEMBERED_BLOCKS);
+};

@@ -1,0 +1,530 @@
+import { Mnemonic } from 'iced-x86';
+import type { CpuState, SegmentName } from './cpu-state.js';
+import type { Insn, MemoryOperand, Operand } from './decode.js';
+import { AC, ARITHMETIC_FLAGS, DF, ID, IF, IOPL, NT, RF, TF } from './flags.js';
+import { GuestFault, GuestStopped, Vector } from './guest-fault.js';
+import { type GuestMemory, halves } from './guest-memory.js';
+import { type Delivery, readDescriptor } from './interrupts.js';
+import { type AccessKind, accessKind, KERNEL_WRITE } from './mmu.js';
+import type { Platform } from './platform.js';
+import type { Recorder } from './recorder.js';
+import type { StateField } from './state-layout.js';
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+const RSP = 4;
+const R11 = 11;
+
+const CR0_WRITABLE = 0xe005003fn;
+const CR0_PG = 0x80000000n;
+const CR0_PE = 1n;
+const CR0_ET = 0x10n;
+const CR0_TS = 8n;
+/** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
+const CR4_WRITABLE = 0x7ffn;
+const EFER_WRITABLE = 0x901n;
+const EFER_READ_ONLY = 0x400n;
+
+/** Model-specific registers that live in a field of the state (SDM vol. 4). */
+const MSRS: ReadonlyMap<number, StateField> = new Map([
+  [0x174, 'sysenterCs'],
+  [0x175, 'sysenterEsp'],
+  [0x176, 'sysenterEip'],
+  [0xc0000081, 'star'],
+  [0xc0000082, 'lstar'],
+  [0xc0000083, 'cstar'],
+  [0xc0000084, 'sfmask'],
+  [0xc0000100, 'fsBase'],
+  [0xc0000101, 'gsBase'],
+  [0xc0000102, 'kernelGsBase'],
+]);
+const MSR_EFER = 0xc0000080;
+const MSR_TSC = 0x10;
+/** MSRs that hold addresses and refuse non-canonical ones. */
+const ADDRESS_MSRS = new Set<number>([0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102]);
+
+/** What a system instruction asks of the run loop beside changing the state. */
+export type SystemResult =
+  | { readonly kind: 'next' }
+  /** rip has been set, and interrupts may have become deliverable. */
+  | { readonly kind: 'jumped' }
+  /** The CPU enters a handler; rip is behind the instruction. */
+  | { readonly kind: 'deliver'; readonly delivery: Delivery }
+  | { readonly kind: 'marker'; readonly code: number }
+  | { readonly kind: 'exit'; readonly status: number }
+  /** Interrupts may have become deliverable. */
+  | { readonly kind: 'interruptible' }
+  /** The same, after one more instruction. */
+  | { readonly kind: 'shadow' }
+  | { readonly kind: 'halt' };
+
+const NEXT: SystemResult = { kind: 'next' };
+const JUMPED: SystemResult = { kind: 'jumped' };
+
+/** Runs the system instructions that generated code leaves to JavaScript (SDM vol. 2 and 3A). All registers are in the state area. */
+export class SystemUnit {
+  readonly #cpu: CpuState;
+  readonly #memory: GuestMemory;
+  readonly #recorder: Recorder;
+  readonly #platform: Platform;
+  readonly #invalidatePage: (low: number, high: number) => void;
+  readonly #handlers: ReadonlyMap<Mnemonic, (insn: Insn) => SystemResult>;
+
+  constructor(
+    cpu: CpuState,
+    memory: GuestMemory,
+    recorder: Recorder,
+    platform: Platform,
+    invalidatePage: (low: number, high: number) => void,
+  ) {
+    this.#cpu = cpu;
+    this.#memory = memory;
+    this.#recorder = recorder;
+    this.#platform = platform;
+    this.#invalidatePage = invalidatePage;
+    this.#handlers = new Map<Mnemonic, (insn: Insn) => SystemResult>([
+      [Mnemonic.Mov, (insn) => this.#move(insn)],
+      [Mnemonic.Pop, (insn) => this.#popSegment(insn)],
+      [Mnemonic.Iretq, () => this.#interruptReturn()],
+      [Mnemonic.Sysretq, (insn) => this.#systemReturn(insn)],
+      [Mnemonic.Int, (insn) => this.#softwareInterrupt(insn)],
+      [Mnemonic.Int3, () => deliver(Vector.breakpoint)],
+      [Mnemonic.Int1, () => deliver(Vector.debug)],
+      [Mnemonic.Hlt, () => this.#privileged(() => ({ kind: 'halt' }))],
+      [Mnemonic.In, (insn) => this.#in(insn)],
+      [Mnemonic.Out, (insn) => this.#out(insn)],
+      [Mnemonic.Rdmsr, () => this.#privileged(() => this.#readMsr())],
+      [Mnemonic.Wrmsr, () => this.#privileged(() => this.#writeMsr())],
+      [Mnemonic.Rdtsc, () => this.#readTimeStamp()],
+      [Mnemonic.Cpuid, () => this.#identify()],
+      [Mnemonic.Invlpg, (insn) => this.#privileged(() => this.#invalidate(insn))],
+      [Mnemonic.Wbinvd, () => this.#privileged(() => NEXT)],
+      [Mnemonic.Invd, () => this.#privileged(() => NEXT)],
+      [Mnemonic.Clts, () => this.#privileged(() => this.#clearTaskSwitched())],
+      [Mnemonic.Lmsw, (insn) => this.#privileged(() => this.#loadMachineStatus(insn))],
+      [Mnemonic.Smsw, (insn) => this.#store(insn, this.#cpu.u64('cr0') & 0xffffn)],
+      [Mnemonic.Lgdt, (insn) => this.#privileged(() => this.#loadTable(insn, 'gdtr'))],
+      [Mnemonic.Lidt, (insn) => this.#privileged(() => this.#loadTable(insn, 'idtr'))],
+      [Mnemonic.Sgdt, (insn) => this.#storeTable(insn, 'gdtr')],
+      [Mnemonic.Sidt, (insn) => this.#storeTable(insn, 'idtr')],
+      [Mnemonic.Ltr, (insn) => this.#privileged(() => this.#loadSystemSegment(insn, 'tr'))],
+      [Mnemonic.Lldt, (insn) => this.#privileged(() => this.#loadSystemSegment(insn, 'ldtr'))],
+      [Mnemonic.Str, (insn) => this.#store(insn, BigInt(this.#cpu.selector('tr')))],
+      [Mnemonic.Sldt, (insn) => this.#store(insn, BigInt(this.#cpu.selector('ldtr')))],
+      [Mnemonic.Sti, () => this.#changeInterruptFlag(true)],
+      [Mnemonic.Cli, () => this.#changeInterruptFlag(false)],
+      [Mnemonic.Swapgs, () => this.#privileged(() => NEXT)],
+      [Mnemonic.Retf, () => this.#farReturn()],
+    ]);
+  }
+
+  /** @throws GuestFault when the instruction faults (nothing has changed then), GuestStopped when it is beyond this machine */
+  run(insn: Insn): SystemResult {
+    const handler = this.#handlers.get(insn.mnemonic);
+    if (handler === undefined) throw new GuestFault(Vector.undefinedOpcode);
+    return handler(insn);
+  }
+
+  #privileged(action: () => SystemResult): SystemResult {
+    if (this.#cpu.cpl !== 0) throw new GuestFault(Vector.generalProtection);
+    return action();
+  }
+
+  // ---- operands ----
+
+  #address(memory: MemoryOperand): bigint {
+    const cpu = this.#cpu;
+    let address = memory.displacement;
+    if (memory.base >= 0) address += cpu.gpr(memory.base);
+    if (memory.index >= 0) address += cpu.gpr(memory.index) * BigInt(memory.scale);
+    if (memory.addressBits !== 64) address = BigInt.asUintN(memory.addressBits, address);
+    if (memory.segment === 4) address += cpu.fsBase;
+    if (memory.segment === 5) address += cpu.gsBase;
+    return BigInt.asUintN(64, address);
+  }
+
+  #operandAddress(insn: Insn): bigint {
+    if (insn.memory === undefined) throw new GuestFault(Vector.undefinedOpcode);
+    return this.#address(insn.memory);
+  }
+
+  /** Records the guest-physical address of the instruction's next reference slot. */
+  #recordSlot(address: bigint, kind: AccessKind): void {
+    if (!this.#recorder.enabled) return;
+    const [low, high] = halves(address);
+    this.#recorder.address(this.#memory.translate(low, high, kind));
+  }
+
+  #read(insn: Insn, operand: Operand | undefined, bytes: number): bigint {
+    if (operand?.kind === 'register') return BigInt.asUintN(bytes * 8, this.#cpu.gpr(operand.register));
+    if (operand?.kind === 'immediate') return operand.value;
+    const address = this.#operandAddress(insn);
+    const value = this.#memory.read(address, bytes, accessKind(this.#cpu.cpl === 3, false));
+    this.#recordSlot(address, accessKind(this.#cpu.cpl === 3, false));
+    return value;
+  }
+
+  /** Stores a 16-bit system register: zero-extended in a register (SDM vol. 2, SLDT, STR, SMSW). */
+  #store(insn: Insn, value: bigint): SystemResult {
+    const [to] = insn.operands;
+    if (to?.kind === 'register') {
+      const old = this.#cpu.gpr(to.register);
+      this.#cpu.setGpr(to.register, to.width === 16 ? (old & ~0xffffn) | value : value);
+      return NEXT;
+    }
+    const address = this.#operandAddress(insn);
+    this.#memory.write(address, 2, value, accessKind(this.#cpu.cpl === 3, true));
+    this.#recordSlot(address, KERNEL_WRITE);
+    return NEXT;
+  }
+
+  // ---- control, debug and selector registers ----
+
+  #move(insn: Insn): SystemResult {
+    const [to, from] = insn.operands;
+    if (to?.kind === 'segment') return this.#loadSegment(to.register, Number(this.#read(insn, from, 2) & 0xffffn));
+    return this.#privileged(() => this.#movePrivileged(to, from));
+  }
+
+  #movePrivileged(to: Operand | undefined, from: Operand | undefined): SystemResult {
+    const cpu = this.#cpu;
+    if (to?.kind === 'control' && from?.kind === 'register') {
+      this.#writeControl(to.register, cpu.gpr(from.register));
+    } else if (to?.kind === 'debug' && from?.kind === 'register') {
+      cpu.setU64(debugField(to.register), cpu.gpr(from.register));
+    } else if (to?.kind === 'register' && from?.kind === 'debug') {
+      cpu.setGpr(to.register, cpu.u64(debugField(from.register)));
+    } else throw new GuestFault(Vector.undefinedOpcode);
+    return NEXT;
+  }
+
+  #writeControl(register: number, value: bigint): void {
+    const cpu = this.#cpu;
+    switch (register) {
+      case 0:
+        if ((value & CR0_PG) !== 0n && (value & CR0_PE) === 0n) throw new GuestFault(Vector.generalProtection);
+        if ((value & CR0_PG) === 0n)
+          throw new GuestStopped('guest/failed', 'the guest switches paging off in long mode');
+        cpu.cr0 = (value & CR0_WRITABLE) | CR0_ET;
+        return;
+      case 2:
+        cpu.cr2 = value;
+        return;
+      case 3:
+        this.#platform.loadPageTables(value);
+        return;
+      case 4:
+        if ((value & ~CR4_WRITABLE) !== 0n) throw new GuestFault(Vector.generalProtection);
+        cpu.cr4 = value;
+        return;
+      default:
+        throw new GuestFault(Vector.undefinedOpcode);
+    }
+  }
+
+  #loadSegment(register: number, selector: number): SystemResult {
+    const cpu = this.#cpu;
+    const name = SEGMENT_NAMES[register];
+    if (name === undefined || name === 'cs') throw new GuestFault(Vector.undefinedOpcode);
+    const isNull = (selector & ~3) === 0;
+    if (isNull && name === 'ss' && (cpu.cpl === 3 || (selector & 3) !== cpu.cpl)) {
+      throw new GuestFault(Vector.generalProtection);
+    }
+    const descriptor = isNull ? 0n : readDescriptor(cpu, this.#memory, selector);
+    if (!isNull && ((descriptor >> 47n) & 1n) === 0n) {
+      throw new GuestFault(name === 'ss' ? Vector.stackFault : Vector.segmentNotPresent, selector & ~3);
+    }
+    cpu.setSelector(name, selector);
+    if (name === 'fs') cpu.fsBase = descriptorBase(descriptor);
+    if (name === 'gs') cpu.gsBase = descriptorBase(descriptor);
+    return NEXT;
+  }
+
+  #popSegment(insn: Insn): SystemResult {
+    const [to] = insn.operands;
+    if (to?.kind !== 'segment') throw new GuestFault(Vector.undefinedOpcode);
+    const cpu = this.#cpu;
+    const rsp = cpu.gpr(RSP);
+    const kind = accessKind(cpu.cpl === 3, false);
+    const selector = Number(this.#memory.read(rsp, insn.stackIncrement, kind) & 0xffffn);
+    const result = this.#loadSegment(to.register, selector);
+    this.#recordSlot(rsp, kind);
+    cpu.setGpr(RSP, BigInt.asUintN(64, rsp + BigInt(insn.stackIncrement)));
+    return result;
+  }
+
+  #clearTaskSwitched(): SystemResult {
+    this.#cpu.setU64('cr0', this.#cpu.cr0 & ~CR0_TS);
+    return NEXT;
+  }
+
+  #loadMachineStatus(insn: Insn): SystemResult {
+    const value = this.#read(insn, insn.operands[0], 2) & 0xfn;
+    const cpu = this.#cpu;
+    cpu.setU64('cr0', (cpu.cr0 & ~0xen) | value);
+    return NEXT;
+  }
+
+  #invalidate(insn: Insn): SystemResult {
+    const [low, high] = halves(this.#operandAddress(insn));
+    this.#invalidatePage(low, high);
+    return NEXT;
+  }
+
+  #loadTable(insn: Insn, table: 'gdtr' | 'idtr'): SystemResult {
+    const address = this.#operandAddress(insn);
+    const kind = accessKind(false, false);
+    const limit = Number(this.#memory.read(address, 2, kind));
+    const base = this.#memory.read(BigInt.asUintN(64, address + 2n), 8, kind);
+    this.#cpu[table] = { base, limit };
+    return NEXT;
+  }
+
+  #storeTable(insn: Insn, table: 'gdtr' | 'idtr'): SystemResult {
+    const address = this.#operandAddress(insn);
+    const kind = accessKind(this.#cpu.cpl === 3, true);
+    const { base, limit } = this.#cpu[table];
+    this.#memory.write(BigInt.asUintN(64, address + 2n), 8, base, kind);
+    this.#memory.write(address, 2, BigInt(limit), kind);
+    return NEXT;
+  }
+
+  /** ltr, lldt: a system descriptor of 16 bytes in 64-bit mode. */
+  #loadSystemSegment(insn: Insn, register: 'tr' | 'ldtr'): SystemResult {
+    const cpu = this.#cpu;
+    const selector = Number(this.#read(insn, insn.operands[0], 2) & 0xffffn);
+    if ((selector & ~3) === 0) {
+      if (register === 'tr') throw new GuestFault(Vector.generalProtection);
+      cpu.setSelector(register, selector);
+      cpu.ldtr = { base: 0n, limit: 0 };
+      return NEXT;
+    }
+    const low = readDescriptor(cpu, this.#memory, selector);
+    const at = BigInt.asUintN(64, cpu.gdtr.base + BigInt((selector & ~7) + 8));
+    const high = this.#memory.read(at, 8, accessKind(false, false));
+    const type = Number((low >> 40n) & 0x1fn);
+    const wanted = register === 'tr' ? TSS_AVAILABLE : LDT;
+    if (type !== wanted) throw new GuestFault(Vector.generalProtection, selector & ~3);
+    if (((low >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
+    cpu.setSelector(register, selector);
+    cpu[register] = { base: descriptorBase(low) | ((high & 0xffffffffn) << 32n), limit: descriptorLimit(low) };
+    if (register === 'tr') {
+      const busyAt = BigInt.asUintN(64, cpu.gdtr.base + BigInt(selector & ~7) + 5n);
+      this.#memory.write(busyAt, 1, ((low >> 40n) & 0xffn) | 2n, KERNEL_WRITE);
+    }
+    return NEXT;
+  }
+
+  // ---- flags, transfers ----
+
+  #changeInterruptFlag(set: boolean): SystemResult {
+    const cpu = this.#cpu;
+    const iopl = (cpu.u32('systemFlags') & IOPL) >>> 12;
+    if (cpu.cpl > iopl) throw new GuestFault(Vector.generalProtection);
+    const before = cpu.u32('systemFlags');
+    cpu.setU32('systemFlags', set ? before | IF : before & ~IF);
+    return set && (before & IF) === 0 ? { kind: 'shadow' } : NEXT;
+  }
+
+  #softwareInterrupt(insn: Insn): SystemResult {
+    const [vector] = insn.operands;
+    if (vector?.kind !== 'immediate') throw new GuestFault(Vector.undefinedOpcode);
+    return deliver(Number(BigInt.asUintN(8, vector.value)));
+  }
+
+  /** iretq (SDM vol. 2): five words, each a reference slot of the block. */
+  #interruptReturn(): SystemResult {
+    const cpu = this.#cpu;
+    const kind = accessKind(cpu.cpl === 3, false);
+    const top = cpu.gpr(RSP);
+    const at = (index: number): bigint => BigInt.asUintN(64, top + BigInt(8 * index));
+    const words = [0, 1, 2, 3, 4].map((index) => this.#memory.read(at(index), 8, kind));
+    const [rip = 0n, cs = 0n, flags = 0n, rsp = 0n, ss = 0n] = words;
+    const selector = Number(cs & 0xffffn);
+    const newCpl = selector & 3;
+    const descriptor = readDescriptor(cpu, this.#memory, selector);
+    if (((descriptor >> 43n) & 3n) !== 3n || newCpl < cpu.cpl) {
+      throw new GuestFault(Vector.generalProtection, selector & ~3);
+    }
+    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
+    if (((descriptor >> 53n) & 1n) === 0n) {
+      throw new GuestStopped('guest/failed', 'the guest returns to 32-bit code in long mode, which this machine lacks');
+    }
+    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
+    if (this.#recorder.enabled) for (let index = 0; index < 5; index += 1) this.#recordSlot(at(index), kind);
+    this.#returnFlags(Number(flags & 0xffffffffn));
+    cpu.setSelector('cs', selector);
+    cpu.setSelector('ss', Number(ss & 0xffffn));
+    cpu.cpl = newCpl;
+    cpu.setGpr(RSP, rsp);
+    cpu.rip = rip;
+    return JUMPED;
+  }
+
+  /** The flags that iret may change at the current privilege level. */
+  #returnFlags(flags: number): void {
+    const cpu = this.#cpu;
+    if ((flags & TF) !== 0)
+      throw new GuestStopped('guest/failed', 'the guest single-steps (TF), which this machine lacks');
+    const iopl = (cpu.u32('systemFlags') & IOPL) >>> 12;
+    let changed = ARITHMETIC_FLAGS | TF | DF | NT | RF | AC | ID;
+    if (cpu.cpl === 0) changed |= IOPL;
+    if (cpu.cpl <= iopl) changed |= IF;
+    cpu.flags = ((cpu.flags & ~changed) | (flags & changed)) & ~RF;
+  }
+
+  /** The cases of sysretq that generated code leaves: a waiting interrupt, or operands that fault. */
+  #systemReturn(_insn: Insn): SystemResult {
+    const cpu = this.#cpu;
+    if (cpu.cpl !== 0) throw new GuestFault(Vector.generalProtection);
+    const rip = cpu.gpr(RCX);
+    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
+    const flags = cpu.gprLow(R11) & SYSRET_FLAGS;
+    if ((flags & TF) !== 0)
+      throw new GuestStopped('guest/failed', 'the guest single-steps (TF), which this machine lacks');
+    const selectors = Number((cpu.star >> 48n) & 0xffffn);
+    cpu.flags = flags;
+    cpu.setSelector('cs', (selectors + 16) | 3);
+    cpu.setSelector('ss', (selectors + 8) | 3);
+    cpu.cpl = 3;
+    cpu.rip = rip;
+    return JUMPED;
+  }
+
+  #farReturn(): SystemResult {
+    throw new GuestStopped('guest/failed', 'the guest uses a far transfer, which this machine lacks');
+  }
+
+  // ---- ports, MSRs, identification ----
+
+  #port(insn: Insn, operand: Operand | undefined): number {
+    if (this.#cpu.cpl > (this.#cpu.u32('systemFlags') & IOPL) >>> 12) throw new GuestFault(Vector.generalProtection);
+    if (operand?.kind === 'immediate') return Number(BigInt.asUintN(8, operand.value));
+    if (operand?.kind !== 'register') throw new GuestFault(Vector.undefinedOpcode);
+    return this.#cpu.gprLow(RDX) & 0xffff;
+  }
+
+  #in(insn: Insn): SystemResult {
+    const [to, from] = insn.operands;
+    const value = this.#platform.in(this.#port(insn, from));
+    const cpu = this.#cpu;
+    const width = to?.kind === 'register' ? to.width : 32;
+    if (width === 32) cpu.setGprHalves(RAX, value, 0);
+    else {
+      const mask = width === 16 ? 0xffff : 0xff;
+      cpu.setGprHalves(RAX, (cpu.gprLow(RAX) & ~mask) | (value & mask), cpu.gprHigh(RAX));
+    }
+    return NEXT;
+  }
+
+  #out(insn: Insn): SystemResult {
+    const [to, from] = insn.operands;
+    const width = from?.kind === 'register' ? from.width : 32;
+    const value = this.#cpu.gprLow(RAX) & (width === 32 ? -1 : (1 << width) - 1);
+    return this.#platform.out(this.#port(insn, to), value >>> 0);
+  }
+
+  #readMsr(): SystemResult {
+    const cpu = this.#cpu;
+    const number = cpu.gprLow(RCX);
+    const field = MSRS.get(number);
+    let value: bigint;
+    if (field !== undefined) value = cpu.u64(field);
+    else if (number === MSR_EFER) value = cpu.efer;
+    else if (number === MSR_TSC) value = this.#platform.timeStamp();
+    else throw new GuestFault(Vector.generalProtection);
+    this.#setPair(value);
+    return NEXT;
+  }
+
+  #setPair(value: bigint): void {
+    const [low, high] = halves(value);
+    this.#cpu.setGprHalves(RAX, low, 0);
+    this.#cpu.setGprHalves(RDX, high, 0);
+  }
+
+  #writeMsr(): SystemResult {
+    const cpu = this.#cpu;
+    const number = cpu.gprLow(RCX);
+    const value = (BigInt(cpu.gprLow(RDX)) << 32n) | BigInt(cpu.gprLow(RAX));
+    const field = MSRS.get(number);
+    const canonical = BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
+    if (ADDRESS_MSRS.has(number) && !canonical) throw new GuestFault(Vector.generalProtection);
+    if (field !== undefined) cpu.setU64(field, value);
+    else if (number === MSR_EFER) cpu.efer = (value & EFER_WRITABLE) | (cpu.efer & EFER_READ_ONLY);
+    else throw new GuestFault(Vector.generalProtection);
+    return NEXT;
+  }
+
+  #readTimeStamp(): SystemResult {
+    this.#setPair(this.#platform.timeStamp());
+    return NEXT;
+  }
+
+  #identify(): SystemResult {
+    const cpu = this.#cpu;
+    const [eax, ebx, ecx, edx] = cpuidLeaf(cpu.gprLow(RAX));
+    for (const [register, value] of [
+      [RAX, eax],
+      [RBX, ebx],
+      [RCX, ecx],
+      [RDX, edx],
+    ] as const) {
+      cpu.setGprHalves(register, value, 0);
+    }
+    return NEXT;
+  }
+}
+
+const deliver = (vector: number): SystemResult => ({
+  kind: 'deliver',
+  delivery: { vector, errorCode: 0, cause: 'software' },
+});
+
+const SEGMENT_NAMES: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
+const TSS_AVAILABLE = 9;
+const LDT = 2;
+const SYSRET_FLAGS = 0x3c7fd7;
+
+const descriptorBase = (descriptor: bigint): bigint =>
+  ((descriptor >> 16n) & 0xffffffn) | ((descriptor >> 32n) & 0xff000000n);
+
+const descriptorLimit = (descriptor: bigint): number => {
+  const limit = Number((descriptor & 0xffffn) | ((descriptor >> 32n) & 0xf0000n));
+  return ((descriptor >> 55n) & 1n) === 1n ? limit * 4096 + 4095 : limit;
+};
+
+const debugField = (register: number): StateField => {
+  const field = DEBUG_FIELDS[register];
+  if (field === undefined) throw new GuestFault(Vector.undefinedOpcode);
+  return field;
+};
+
+const DEBUG_FIELDS: readonly (StateField | undefined)[] = ['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7', 'dr6', 'dr7'];
+
+/** TSC MSR PAE CX8 SEP PGE CMOV PSE. */
+const FEATURES_EDX = 0x0000a978;
+/** SYSCALL, NX, long mode. */
+const EXTENDED_EDX = 0x20100800;
+/** Family 6, model 15, stepping 11: a processor of the period (Core 2). */
+const SIGNATURE = 0x6fb;
+
+/** An Intel processor with NOPL, PSE, PGE, PAE, NX, SYSCALL (docs/adr/001). */
+const cpuidLeaf = (leaf: number): readonly [eax: number, ebx: number, ecx: number, edx: number] => {
+  switch (leaf >>> 0) {
+    case 0:
+      return [1, 0x756e6547, 0x6c65746e, 0x49656e69];
+    case 1:
+      return [SIGNATURE, 0, 0, FEATURES_EDX];
+    case 0x80000000:
+      return [0x80000008, 0, 0, 0];
+    case 0x80000001:
+      return [0, 0, 1, EXTENDED_EDX];
+    case 0x80000008:
+      return [0x3024, 0, 0, 0];
+    default:
+      return [0, 0, 0, 0];
+  }
+};
