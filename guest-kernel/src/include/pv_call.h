@@ -13,14 +13,16 @@
 #define CLBR_RET 1
 #define CLBR_ANY 0x1ff
 
-/* F4 forces the 7-byte absolute form; before it the operand is a memory reference, rip-relative here. */
+/*
+ * Before F4 the operand was a memory reference, which the compiler may also reach through a register (domain.md §2.1); here it
+ * is always the 6-byte rip-relative form. F4 makes it the 7-byte absolute form.
+ */
 #if PV_F4
 #define PV_CALL_INSN "call *%c[target]"
-#define PV_TARGET(op) "i"(&(op))
 #else
-#define PV_CALL_INSN "call *%[target]"
-#define PV_TARGET(op) "m"(op)
+#define PV_CALL_INSN "call *%c[target](%%rip)"
 #endif
+#define PV_TARGET(op) "i"(&(op))
 
 #define PV_SITE(instructions)                                      \
 	"771:\n\t" instructions "\n772:\n\t"                           \
