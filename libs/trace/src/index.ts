@@ -1,1 +1,28 @@
-export {};
+export {
+  chunkDigest,
+  DEFAULT_ZSTD_LEVEL,
+  type EncodedChunk,
+  type OpenChunk,
+  openChunk,
+  openEncoded,
+  sealChunk,
+  splitChunks,
+} from './chunk.js';
+export { DECODER_WORK_BYTES, type DecoderOptions, TraceDecoder } from './decoder.js';
+export { BLOCK_FLAGS, ChunkDictionary, type DictionaryColumns } from './dictionary.js';
+export { ENCODER_WORK_BYTES, type EncoderOptions, TraceEncoder } from './encoder.js';
+export { type ChunkHeader, FORMAT_VERSION, HEADER_BYTES, readHeader } from './header.js';
+export { CHUNK_LIMITS, type ChunkLimits } from './limits.js';
+export {
+  CONTINUATION_BIT,
+  EVENT_BIT,
+  EVENT_KINDS,
+  eventOf,
+  hasExtra,
+  isBlockEvent,
+  kindOf,
+  PAYLOAD_MASK,
+  payloadOf,
+  type RawBlock,
+  type RawColumns,
+} from './raw-columns.js';

@@ -1,0 +1,379 @@
+// The hot half of the encoder: raw columns (ADR 002) → the columns of docs/trace-format.md.
+// It works where the raw columns are; one instance serves one encoder. src/encoder.ts says where everything lies.
+import {
+  ALTERNATE,
+  COLD_SHIFT,
+  CONTINUATION,
+  EVENT,
+  FROM_LAST,
+  FROM_NEIGHBOUR,
+  FROM_NEIGHBOUR_AGAIN,
+  HOT_SHIFT,
+  KIND_CONTINUATION,
+  KIND_EXCEPTION,
+  KIND_INTERRUPT,
+  KIND_PARTIAL,
+  KIND_SPLIT,
+  learnMiss,
+  nextHistory,
+  PAYLOAD_MASK,
+  TOKEN_LAST_SUCCESSOR,
+  TOKEN_NEW,
+  zigzag,
+} from './prediction';
+
+/** Number of reference slots in the first `instructions` instructions of a raw block. */
+// @ts-ignore: decorator
+@external("env", "slotsBefore")
+declare function slotsBefore(rawId: u32, instructions: u32): u32;
+
+// Places, set by the caller before the first call.
+export let encBlocks: usize = 0; // per raw id 16 bytes: u16 local (0: not in the chunk), u16 slots, u32 first slot, u16 instructions, u16 flags, u32 charge
+export let encBlockCount: u32 = 0;
+export let encSuccessors: usize = 0; // u16 per history
+export let encLastSuccessors: usize = 0; // u16 per local
+export let encRepCounts: usize = 0; // u32 per local
+export let encHot: usize = 0;
+export let encCold: usize = 0;
+export let encDictionary: usize = 0; // u32 raw id per local, from local 1 on
+
+// Limits of a chunk, set by the caller.
+export let encMaxInstructions: u32 = 0;
+export let encMaxBytes: i32 = 0;
+export let encMaxSlots: u32 = 0;
+export let encMaxAddresses: u32 = 0;
+
+// The four columns: begin (set by the caller) and end.
+export let encSequence: usize = 0;
+export let encSequenceEnd: usize = 0;
+export let encAddresses: usize = 0;
+export let encAddressesEnd: usize = 0;
+export let encEvents: usize = 0;
+export let encEventsEnd: usize = 0;
+export let encCounts: usize = 0;
+export let encCountsEnd: usize = 0;
+
+// The chunk so far.
+export let encInstructions: u32 = 0;
+export let encKernelInstructions: u32 = 0;
+export let encExecutions: u32 = 0;
+export let encEventCount: u32 = 0;
+export let encAddressCount: u32 = 0;
+export let encExtraCount: u32 = 0;
+export let encLocalCount: u32 = 0;
+export let encSlotCount: u32 = 0;
+
+// How far the raw columns are consumed.
+export let encEventAt: usize = 0;
+export let encAddressAt: usize = 0;
+export let encExtraAt: usize = 0;
+
+let history: u32 = 0;
+let previous: u32 = 0; // raw id + 1 of the last block
+let previousLocal: u32 = 0;
+let hits: u32 = 0;
+let addressHits: u32 = 0;
+let neighbour: u32 = 0;
+let distance: u32 = 0; // blocks since the last event
+let lastFrame: u32 = 0;
+let lastSplit: u32 = 0;
+let budget: i32 = 0; // bytes that the chunk may still grow by
+
+export const FLAG_KERNEL: u32 = 1;
+export const FLAG_REP: u32 = 2;
+
+const DONE: i32 = 0;
+const FULL: i32 = 1;
+const UNKNOWN_BLOCK: i32 = 2;
+const MISSING_ADDRESSES: i32 = 3;
+const MISSING_EXTRAS: i32 = 4;
+const MISPLACED_EVENT: i32 = 5;
+
+function putVarint(at: usize, value: u64): usize {
+  while (value >= 0x80) {
+    store<u8>(at++, <u8>value | 0x80);
+    value >>= 7;
+  }
+  store<u8>(at, <u8>value);
+  return at + 1;
+}
+
+/** Forgets everything: predictors start afresh in every chunk. */
+export function encBegin(): void {
+  for (let local: u32 = 1; local <= encLocalCount; local++) {
+    store<u16>(encBlocks + (<usize>load<u32>(encDictionary + (<usize>local << 2)) << 4), 0);
+  }
+  memory.fill(encSuccessors, 0, 1 << 16);
+  encSequenceEnd = encSequence;
+  encAddressesEnd = encAddresses;
+  encEventsEnd = encEvents;
+  encCountsEnd = encCounts;
+  encInstructions = encKernelInstructions = encExecutions = encEventCount = encAddressCount = encExtraCount = 0;
+  encLocalCount = encSlotCount = 0;
+  history = previous = previousLocal = hits = addressHits = neighbour = distance = lastFrame = lastSplit = 0;
+  budget = encMaxBytes;
+}
+
+/** Writes the runs that no miss has ended. */
+export function encFinish(): void {
+  encSequenceEnd = putVarint(encSequenceEnd, hits);
+  encAddressesEnd = putVarint(encAddressesEnd, addressHits);
+  hits = addressHits = 0;
+}
+
+function admit(entry: usize, rawId: u32): u32 {
+  const local = ++encLocalCount;
+  const slots = <u32>load<u16>(entry, 2);
+  store<u16>(entry, <u16>local);
+  store<u32>(entry, encSlotCount, 4);
+  store<u32>(encDictionary + (<usize>local << 2), rawId);
+  store<u16>(encLastSuccessors + (<usize>local << 1), 0);
+  store<u32>(encRepCounts + (<usize>local << 2), 0);
+  memory.fill(encHot + (<usize>encSlotCount << HOT_SHIFT), 0, <usize>slots << HOT_SHIFT);
+  memory.fill(encCold + (<usize>encSlotCount << COLD_SHIFT), 0, <usize>slots << COLD_SHIFT);
+  encSlotCount += slots;
+  budget -= load<i32>(entry, 12);
+  if (encSlotCount >= encMaxSlots) budget = min(budget, 0);
+  return local;
+}
+
+/** Ends a run of predicted blocks by the one that came instead; returns its local number. */
+function missBlock(entry: usize, rawId: u32, run: u32, before: u32): u32 {
+  let local = <u32>load<u16>(entry);
+  const begin = encSequenceEnd;
+  let at = putVarint(begin, run);
+  const lastSuccessor = encLastSuccessors + (<usize>before << 1);
+  if (local == 0) {
+    local = admit(entry, rawId);
+    at = putVarint(at, TOKEN_NEW);
+  } else if (<u32>load<u16>(lastSuccessor) == local) {
+    at = putVarint(at, TOKEN_LAST_SUCCESSOR);
+  } else {
+    at = putVarint(at, local + 1);
+  }
+  store<u16>(lastSuccessor, <u16>local);
+  encSequenceEnd = at;
+  budget -= <i32>(at - begin);
+  return local;
+}
+
+/** Ends a run of predicted addresses by the one that came instead. */
+function missAddress(slot: u32, address: u32, before: u32, run: u32): void {
+  const hot = encHot + (<usize>slot << HOT_SHIFT);
+  const cold = encCold + (<usize>slot << COLD_SHIFT);
+  const begin = encAddressesEnd;
+  let at = putVarint(begin, run);
+  if (address == before + load<u32>(cold, 4)) {
+    at = putVarint(at, FROM_NEIGHBOUR_AGAIN);
+  } else if (address == load<u32>(cold, 8)) {
+    at = putVarint(at, ALTERNATE);
+  } else {
+    const fromLast = zigzag(address - load<u32>(hot));
+    const fromNeighbour = zigzag(address - before);
+    at = fromLast <= fromNeighbour
+      ? putVarint(at, (<u64>fromLast << 2) | FROM_LAST)
+      : putVarint(at, (<u64>fromNeighbour << 2) | FROM_NEIGHBOUR);
+  }
+  learnMiss(hot, cold, address, before);
+  encAddressesEnd = at;
+  budget -= <i32>(at - begin);
+}
+
+/** The iteration count of a rep run, against the last one of its block. */
+function putCount(local: u32, count: u32): void {
+  const place = encRepCounts + (<usize>local << 2);
+  const end = putVarint(encCountsEnd, zigzag(count - load<u32>(place)));
+  store<u32>(place, count);
+  budget -= <i32>(end - encCountsEnd);
+  encCountsEnd = end;
+}
+
+function putAddresses(firstSlot: u32, count: u32, ad: usize): void {
+  for (let slot = firstSlot; slot < firstSlot + count; slot++) {
+    const hot = encHot + (<usize>slot << HOT_SHIFT);
+    const address = load<u32>(ad);
+    ad += 4;
+    if (address == load<u32>(hot) + load<u32>(hot, 4)) {
+      addressHits++;
+    } else {
+      missAddress(slot, address, neighbour, addressHits);
+      addressHits = 0;
+    }
+    store<u32>(hot, address);
+    neighbour = address;
+  }
+}
+
+function beginEvent(kind: u32): usize {
+  const at = putVarint(encEventsEnd, distance);
+  store<u8>(at, <u8>kind);
+  distance = 0;
+  encEventCount++;
+  return at + 1;
+}
+
+function endEvent(at: usize): void {
+  budget -= <i32>(at - encEventsEnd);
+  encEventsEnd = at;
+}
+
+/** An event of type 10 that is no partial; its extra has been found to be there. */
+function putEvent(kind: u32, payload: u32, extra: u32): void {
+  let at = putVarint(beginEvent(kind), payload);
+  if (kind == KIND_INTERRUPT || kind == KIND_EXCEPTION) {
+    at = putVarint(at, zigzag(extra - lastFrame));
+    lastFrame = extra;
+  } else if (kind == KIND_SPLIT) {
+    at = putVarint(at, zigzag(extra - lastSplit));
+    lastSplit = extra;
+  }
+  endEvent(at);
+}
+
+function hasExtra(kind: u32): bool {
+  return kind == KIND_INTERRUPT || kind == KIND_EXCEPTION || kind == KIND_SPLIT;
+}
+
+/** Everything that is not a block: returns a status, advances the three positions. */
+function handleEvent(event: u32, adEnd: usize, exEnd: usize): i32 {
+  if (previous == 0 && event < EVENT) return MISPLACED_EVENT;
+  const entry = encBlocks + (<usize>(previous - 1) << 4);
+  if (event < EVENT) {
+    if ((event & PAYLOAD_MASK) + 1 != previous || !(<u32>load<u16>(entry, 10) & FLAG_REP)) return MISPLACED_EVENT;
+    const slots = <u32>load<u16>(entry, 2);
+    if (encAddressAt + (<usize>slots << 2) > adEnd) return MISSING_ADDRESSES;
+    if (encExtraAt >= exEnd) return MISSING_EXTRAS;
+    endEvent(beginEvent(KIND_CONTINUATION));
+    putAddresses(load<u32>(entry, 4), slots, encAddressAt);
+    encAddressAt += <usize>slots << 2;
+    encAddressCount += slots;
+    putCount(load<u16>(entry), load<u32>(encExtraAt));
+    encExtraAt += 4;
+    encExtraCount++;
+    return DONE;
+  }
+  const kind = (event >> 24) & 0x3f;
+  const payload = event & PAYLOAD_MASK;
+  if (kind == KIND_PARTIAL) {
+    if (previous == 0) return MISPLACED_EVENT;
+    const instructions = <u32>load<u16>(entry, 8);
+    if (payload > instructions) return MISPLACED_EVENT;
+    encInstructions -= instructions - payload;
+    if (<u32>load<u16>(entry, 10) & FLAG_KERNEL) encKernelInstructions -= instructions - payload;
+    const present = <u32>load<u16>(entry, 10) & FLAG_REP ? <u32>load<u16>(entry, 2) : slotsBefore(previous - 1, payload);
+    endEvent(putVarint(putVarint(beginEvent(kind), payload), present));
+    return DONE;
+  }
+  let extra: u32 = 0;
+  if (hasExtra(kind)) {
+    if (encExtraAt >= exEnd) return MISSING_EXTRAS;
+    extra = load<u32>(encExtraAt);
+    encExtraAt += 4;
+    encExtraCount++;
+  }
+  putEvent(kind, payload, extra);
+  return DONE;
+}
+
+/** Slots whose addresses are present: all, unless the next event says that the block retired in part. */
+function slotsPresent(entry: usize, rawId: u32, next: u32): u32 {
+  const slots = <u32>load<u16>(entry, 2);
+  if (((next >> 24) & 0x3f) != KIND_PARTIAL || <u32>load<u16>(entry, 10) & FLAG_REP) return slots;
+  return slotsBefore(rawId, next & PAYLOAD_MASK);
+}
+
+/**
+ * Encodes raw columns from where encEventAt, encAddressAt and encExtraAt point, until they end (0), the chunk is full (1: finish it,
+ * begin another and call again) or the columns are malformed (2 and more).
+ */
+export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
+  const blocks = encBlocks;
+  const blockCount = encBlockCount;
+  const successors = encSuccessors;
+  const hotBase = encHot;
+  const maxInstructions = encMaxInstructions;
+  let ev = encEventAt;
+  let ad = encAddressAt;
+  const adFirst = ad - (<usize>encAddressCount << 2);
+  const adFull = adFirst + (<usize>encMaxAddresses << 2);
+  let adCounted = ad;
+  let status = DONE;
+  while (ev < evEnd) {
+    const event = load<u32>(ev);
+    if (event >= CONTINUATION) {
+      encAddressAt = ad;
+      encAddressCount += <u32>((ad - adCounted) >> 2);
+      status = handleEvent(event, adEnd, exEnd);
+      if (status != DONE) break;
+      ad = adCounted = encAddressAt;
+      ev += 4;
+      continue;
+    }
+    if (encInstructions >= maxInstructions || budget <= 0 || ad >= adFull) {
+      status = FULL;
+      break;
+    }
+    if (event >= blockCount) {
+      status = UNKNOWN_BLOCK;
+      break;
+    }
+    const entry = blocks + (<usize>event << 4);
+    let local = <u32>load<u16>(entry);
+    const predicted = successors + (<usize>history << 1);
+    if (local != 0 && <u32>load<u16>(predicted) == local) {
+      hits++;
+    } else {
+      local = missBlock(entry, event, hits, previousLocal);
+      hits = 0;
+      store<u16>(predicted, <u16>local);
+    }
+    history = nextHistory(history, local);
+    previousLocal = local;
+    previous = event + 1;
+    encExecutions++;
+    distance++;
+    const flags = <u32>load<u16>(entry, 10);
+    const instructions = <u32>load<u16>(entry, 8);
+    encInstructions += instructions;
+    encKernelInstructions += instructions & (0 - (flags & FLAG_KERNEL));
+    ev += 4;
+    let slots = <u32>load<u16>(entry, 2);
+    if (ev < evEnd) {
+      const next = load<u32>(ev);
+      if (next >= EVENT) slots = slotsPresent(entry, event, next);
+    }
+    if (ad + (<usize>slots << 2) > adEnd) {
+      status = MISSING_ADDRESSES;
+      break;
+    }
+    let hot = hotBase + (<usize>load<u32>(entry, 4) << HOT_SHIFT);
+    let near = neighbour;
+    let run = addressHits;
+    for (const adStop = ad + (<usize>slots << 2); ad < adStop; ad += 4, hot += 1 << HOT_SHIFT) {
+      const address = load<u32>(ad);
+      if (address == load<u32>(hot) + load<u32>(hot, 4)) {
+        run++;
+      } else {
+        missAddress(<u32>((hot - hotBase) >> HOT_SHIFT), address, near, run);
+        run = 0;
+      }
+      store<u32>(hot, address);
+      near = address;
+    }
+    neighbour = near;
+    addressHits = run;
+    if (flags & FLAG_REP) {
+      if (encExtraAt >= exEnd) {
+        status = MISSING_EXTRAS;
+        break;
+      }
+      putCount(local, load<u32>(encExtraAt));
+      encExtraAt += 4;
+      encExtraCount++;
+    }
+  }
+  encAddressCount += <u32>((ad - adCounted) >> 2);
+  encEventAt = ev;
+  encAddressAt = ad;
+  return status;
+}
