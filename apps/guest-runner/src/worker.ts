@@ -8,6 +8,7 @@ import {
   type RunId,
   WORKLOADS,
 } from '@pvtrail/contracts';
+import { ENCODER_AREA } from '@pvtrail/emulator';
 import { type BootParameters, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
@@ -55,11 +56,11 @@ class GuestThread {
         for (const chunk of this.#encoder.append(columns, machine.blocks)) this.#emit(chunk);
       },
     });
-    const { memory, encoderArea } = this.#guest.machine;
+    const { memory } = this.#guest.machine;
     this.#encoder = new TraceEncoder({
       kernel: traceKernel,
       memory,
-      workBase: encoderArea.offset,
+      workBase: ENCODER_AREA.offset,
       guest: digestOf(guestId),
     });
   }
@@ -190,11 +191,18 @@ const handle = (message: ToWorker): void => {
   }
 };
 
+const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
+
+/** Kernels lie in the upper half. */
+const modeOf = (address: bigint): 'kernel' | 'user' => (address >> 63n === 1n ? 'kernel' : 'user');
+
 /** A failed guest is a result; anything else that is expected is one too, so that nobody waits for a guest that will not come. */
 const failureOf = (error: unknown): Extract<FromWorker, { kind: 'failed' }> => {
   if (error instanceof GuestFailedError) {
     const { code, message, registers, lastBlocks } = error.failure;
-    return { kind: 'failed', failure: { code, message, registers, lastBlocks } };
+    const named = REGISTERS.map((name, index): [string, string] => [name, formatVirt(registers[index] ?? 0n)]);
+    const blocks = lastBlocks.map((block) => ({ address: formatVirt(block), bytes: '', mode: modeOf(block) }));
+    return { kind: 'failed', failure: { code, message, registers: Object.fromEntries(named), lastBlocks: blocks } };
   }
   if (error instanceof AppError)
     return { kind: 'failed', failure: { code: error.code, message: error.message, registers: {}, lastBlocks: [] } };
