@@ -370,6 +370,7 @@ function repeat(block: usize, splits: u32): i32 {
 function runElements(block: usize, cold: usize, slots: u32, elements: u32, backward: bool): void {
   const list: usize = load<u32>(block, SLOTS);
   for (let done: u32 = 0; done < elements; ) {
+    keepRoom();
     let together = l1dWays < slots ? 1 : elements - done;
     for (let i: u32 = 0; i < slots; i++) {
       const width = <u32>load<u16>(list + (i << 1)) >>> 2;
@@ -377,7 +378,9 @@ function runElements(block: usize, cold: usize, slots: u32, elements: u32, backw
     }
     for (let i: u32 = 0; i < slots; i++) {
       const use = <u32>load<u16>(list + (i << 1));
-      touch(elementAt(i, use >>> 2, done, backward), use >>> 2, use, cold);
+      const at = elementAt(i, use >>> 2, done, backward);
+      if (together > 1) reference(at >>> lineShift, (use & WRITE) << 30, cold);
+      else touch(at, use >>> 2, use, cold);
       count(use, together, cold);
     }
     done += together;
@@ -391,12 +394,12 @@ function elementAt(slot: u32, width: u32, element: u32, backward: bool): u32 {
   return backward ? first - element * width : first + element * width;
 }
 
-/** How many elements from `at` on lie whole in its line; 1 when the first one does not. */
+/** How many elements from `at` on lie whole in its line; 1 when the first one does not. Widths are powers of two. */
 function elementsInLine(at: u32, width: u32, backward: bool): u32 {
   const lineBytes: u32 = 1 << lineShift;
   const offset = at & (lineBytes - 1);
   if (offset + width > lineBytes) return 1;
-  return (backward ? offset : lineBytes - offset - width) / width + 1;
+  return ((backward ? offset : lineBytes - offset - width) >>> ctz(width)) + 1;
 }
 
 function lastElement(block: usize, cold: usize, slots: u32, element: u32, backward: bool, splits: u32): void {
