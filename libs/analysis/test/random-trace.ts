@@ -71,10 +71,13 @@ export const functionsOnly = (): KernelCatalogue => ({
 /** Blocks and columns that obey docs/adr/002 in form; where control goes and what is addressed is random. */
 export class RandomTraces {
   readonly #random: SeededRandom;
+  readonly #partialFirst: boolean;
   readonly #blocks: DescribedBlock[] = [];
   readonly #pages: readonly number[];
 
-  constructor(seed: number) {
+  /** `partialFirst`: a partial event stands right behind its block, as the chunk format requires; else before or behind the splits. */
+  constructor(seed: number, partialFirst = false) {
+    this.#partialFirst = partialFirst;
     this.#random = new SeededRandom(seed);
     this.#pages = Array.from({ length: 6 }, () => this.#random.below(1 << 18) * PAGE_BYTES);
     while (this.#blocks.length < 40) this.#addChain();
@@ -107,7 +110,7 @@ export class RandomTraces {
     const retired = stopped ? this.#random.below(shape.instructions.length) : shape.instructions.length;
     const slots = shape.slots.filter((slot) => slot.instruction < retired);
     const splits = slots.flatMap((slot, i) => this.#address(writer, slot.widthBytes, i));
-    if (stopped && this.#random.below(2) === 0) writer.event(0, retired);
+    if (stopped && (this.#partialFirst || this.#random.below(2) === 0)) writer.event(0, retired);
     for (const slot of splits) writer.event(5, slot, this.#page());
     if (stopped && !writer.endsWith(0)) writer.event(0, retired);
     if (stopped || this.#random.below(10) === 0) this.#interrupt(writer);
