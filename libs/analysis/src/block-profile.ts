@@ -40,7 +40,7 @@ export interface InstructionProfile {
   readonly stackAccess: boolean;
 }
 
-export type BranchClass = 'conditionalBranches' | 'indirectBranches' | 'returns';
+type BranchClass = 'conditionalBranches' | 'indirectBranches' | 'returns';
 
 const BRANCH_CLASSES: Readonly<Partial<Record<BlockEndKind, BranchClass>>> = {
   conditional: 'conditionalBranches',

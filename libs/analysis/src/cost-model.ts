@@ -1,3 +1,4 @@
+import type { Costs } from '@pvtrail/contracts';
 import type { SystemClass } from '@pvtrail/x86';
 
 /** Cycles of the guest's own work. A privileged instruction costs its figure instead of `instruction`; an L2 miss costs `l1Miss` too. */
@@ -61,6 +62,16 @@ export const DEFAULT_CYCLE_COSTS: CycleCosts = {
   misprediction: 15,
   privileged: ASSUMED_PRIVILEGED_CYCLES,
 };
+
+/** The costs that a guest's specification names; privileged instructions at their assumed cost. */
+export const cycleCostsOf = ({ instruction, nop, l1Miss, l2Miss, misprediction }: Costs): CycleCosts => ({
+  instruction,
+  nop,
+  l1Miss,
+  l2Miss,
+  misprediction,
+  privileged: ASSUMED_PRIVILEGED_CYCLES,
+});
 
 /**
  * The same costs with everything that is estimated multiplied. The cost of an ordinary instruction and of a nop stays: were all

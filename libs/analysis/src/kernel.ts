@@ -122,7 +122,7 @@ const LAYOUT_NAMES = [
 export type Layout = Readonly<Record<(typeof LAYOUT_NAMES)[number], number>>;
 
 /** What `run` leaves behind: where it stopped, and the small state of predictor and fetch. */
-export type KernelState = Readonly<Record<StateName, number>>;
+type KernelState = Readonly<Record<StateName, number>>;
 
 export interface BoundKernel {
   readonly calls: Kernel;

@@ -1,5 +1,6 @@
+import { parseGuestSpec } from '@pvtrail/contracts';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_CYCLE_COSTS } from './cost-model.js';
+import { cycleCostsOf, DEFAULT_CYCLE_COSTS } from './cost-model.js';
 import {
   conclusionFlips,
   cycleRange,
@@ -41,6 +42,12 @@ describe('guestCycles', () => {
     };
     const whole = metricsOf(addUnits(unit, unit), 'kernel');
     expect(whole.guestCycles).toBe(2 * metricsOf(unit, 'kernel').guestCycles);
+  });
+});
+
+describe('cycleCostsOf', () => {
+  it('gives the default costs for a guest that names none', () => {
+    expect(cycleCostsOf(parseGuestSpec({ stage: 'v2.6.29', workload: 'fork' }).costs)).toEqual(DEFAULT_CYCLE_COSTS);
   });
 });
 
