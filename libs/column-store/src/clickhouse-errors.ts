@@ -1,7 +1,9 @@
 import { AppError } from '@pvtrail/primitives';
 
-/** ClickHouse's NOT_ENOUGH_SPACE, and what the operating system says in the others' text. */
-const DISK_FULL = /NOT_ENOUGH_SPACE|No space left on device|ENOSPC/;
+/** ClickHouse's NOT_ENOUGH_SPACE: a reservation that the disk cannot hold. */
+const NOT_ENOUGH_SPACE = '243';
+/** What the operating system says, within the text of other codes. */
+const DISK_FULL = /No space left on device|ENOSPC/;
 /** Codes of Node's sockets; the server cannot be reached. */
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'ETIMEDOUT', 'EPIPE', 'EAI_AGAIN']);
 
@@ -13,7 +15,7 @@ export const asStoreError = (error: unknown): AppError => {
   if (error instanceof AppError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const details = { clickhouse: codeOf(error) };
-  if (DISK_FULL.test(message)) {
+  if (details.clickhouse === NOT_ENOUGH_SPACE || DISK_FULL.test(message)) {
     const hint = 'the store cannot grow; free space and run the same command again';
     return new AppError('store/disk-full', hint, details, error);
   }
