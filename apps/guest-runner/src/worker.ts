@@ -9,7 +9,7 @@ import {
   WORKLOADS,
 } from '@pvtrail/contracts';
 import { ENCODER_AREA } from '@pvtrail/emulator';
-import { type BootParameters, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
+import { type BootParameters, type ElfImage, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
 import { foldText, type PatchEvent, patchSetsByHash, type TextEdit } from '@pvtrail/pvops';
@@ -137,12 +137,14 @@ class GuestThread {
   }
 }
 
-const imageAt = (spec: GuestSpec, optimisations: Execute['optimisations']) => {
+/** The stage's image; its symbols are the stage's own, because patch sets move what the base image's symbols name. */
+const imageAt = (spec: GuestSpec, optimisations: Execute['optimisations']): ElfImage => {
   const images = openKernelImages(imageSetOf(spec), imagesRoot);
   const elf = parseElf(images.elf(spec.stage));
-  if (optimisations.length === 0) return elf;
+  const own = Object.entries(images.catalogue(spec.stage).symbols).map(([name, at]) => [name, parseVirt(at)] as const);
   const events = optimisations.map((payload): PatchEvent => ({ type: 'OptimisationApplied', version: 1, payload }));
-  return { ...elf, segments: foldText(elf.segments, events, patchSetsByHash(images.patchSets().sets)) };
+  const segments = foldText(elf.segments, events, patchSetsByHash(images.patchSets().sets));
+  return { ...elf, segments, symbols: new Map([...elf.symbols, ...own]) };
 };
 
 const bootParametersOf = (spec: GuestSpec): BootParameters => ({

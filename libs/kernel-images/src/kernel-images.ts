@@ -51,7 +51,8 @@ const once = <T>(compute: (name: string) => T): ((name: string) => T) => {
 
 const readFile = (folder: string, name: string): Uint8Array => {
   try {
-    return fs.readFileSync(path.join(folder, name));
+    // a plain array: Buffer's slice() would share memory with what callers take for a copy
+    return new Uint8Array(fs.readFileSync(path.join(folder, name)));
   } catch (cause) {
     throw new AppError(
       'image/missing',
