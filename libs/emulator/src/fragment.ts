@@ -31,14 +31,17 @@ export interface Fragment {
   readonly roots: readonly number[];
 }
 
-const SYSTEM_INLINE = new Set<Mnemonic>([Mnemonic.Sti, Mnemonic.Popf, Mnemonic.Popfq, Mnemonic.Swapgs]);
+const INLINE_ANYWHERE = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfq]);
+const INLINE_IN_KERNEL = new Set<Mnemonic>([Mnemonic.Sti, Mnemonic.Swapgs]);
 
 /** Whether a block that ends with a system instruction goes on in the same fragment. */
 const continuesInline = (block: DecodedBlock, user: boolean): boolean => {
   const last = block.instructions.at(-1);
-  if (user || last === undefined) return false;
+  if (last === undefined) return false;
+  if (INLINE_ANYWHERE.has(last.mnemonic)) return true;
+  if (user) return false;
   if (last.mnemonic === Mnemonic.Mov) return last.operands[1]?.kind === 'control';
-  return SYSTEM_INLINE.has(last.mnemonic);
+  return INLINE_IN_KERNEL.has(last.mnemonic);
 };
 
 /** Where a block goes by direct transfers within its mode. */

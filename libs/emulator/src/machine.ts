@@ -1,3 +1,4 @@
+import { Mnemonic } from 'iced-x86';
 import { AddressSpaces } from './address-spaces.js';
 import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock } from './decode.js';
@@ -9,7 +10,7 @@ import { Platform } from './platform.js';
 import { EventKind, type RawColumns, Recorder } from './recorder.js';
 import { StringUnit } from './rep-string.js';
 import { createRuntime, type Runtime } from './runtime-module.js';
-import { FLAGS_IN_MEMORY, type RawBlock, type Site } from './sites.js';
+import type { RawBlock, Site } from './sites.js';
 import {
   ENCODER_BYTES,
   ExitReason,
@@ -271,7 +272,7 @@ export class Machine {
     const { cpu } = this;
     switch (cpu.u32('exitReason')) {
       case ExitReason.lookup:
-        return undefined;
+        return isCanonical(cpu.high('rip')) ? undefined : this.#takeBack(this.#exitSite());
       case ExitReason.drain:
         return this.#drained();
       case ExitReason.system:
@@ -404,6 +405,18 @@ export class Machine {
     return this.#raise(fault);
   }
 
+  /** A return, jump or call to an address that is none faults itself and so has not retired; a call has written its return address. */
+  #takeBack(site: Site): MachineExit | undefined {
+    const { cpu } = this;
+    const { block, instruction } = site;
+    if (block.user !== (cpu.cpl === 3)) throw new GuestFault(Vector.generalProtection);
+    if (this.#recorder.enabled) cpu.setU32('addressPointer', cpu.u32('addressPointer') - 4 * block.slots);
+    this.#spendFuel(site, -block.instructions);
+    cpu.setGpr(RSP, BigInt.asUintN(64, cpu.gpr(RSP) - stackReleased(instruction)));
+    this.#setRipTo(site);
+    return this.#faultAt(site, new GuestFault(Vector.generalProtection));
+  }
+
   #spendFuel(site: Site, instructions: number): void {
     if (site.user) this.cpu.setU32('userFuel', this.cpu.u32('userFuel') - instructions);
   }
@@ -505,7 +518,7 @@ export class Machine {
   #setRipTo(site: Site): void {
     const { address } = site.instruction;
     this.cpu.setHalves('rip', address >>> 0, Math.floor(address / 2 ** 32) >>> 0);
-    if (site.flagKind >= 0 && site.flagKind !== FLAGS_IN_MEMORY) this.cpu.setU32('flagKind', site.flagKind);
+    if (site.flagKind >= 0) this.cpu.setU32('flagKind', site.flagKind);
   }
 
   /** The TLB lacks a page: fills it and returns the WebAssembly address, or 0 to leave. */
@@ -717,6 +730,14 @@ const isSti = (site: Site): boolean => site.block.bytes.at(-1) === STI_MNEMONIC_
 
 const RSP = 4;
 const RBP = 5;
+
+/** Bytes by which a near transfer has raised the stack pointer. */
+const stackReleased = ({ mnemonic, operands }: Site['instruction']): bigint => {
+  if (mnemonic === Mnemonic.Call) return -8n;
+  if (mnemonic !== Mnemonic.Ret) return 0n;
+  const [released] = operands;
+  return 8n + (released?.kind === 'immediate' ? BigInt.asUintN(16, released.value) : 0n);
+};
 
 /** A non-canonical address in the stack segment raises #SS (SDM vol. 3A §6.15). */
 const usesStackSegment = (site: Site): boolean => {

@@ -50,6 +50,7 @@ export class StringUnit {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #onProtectedStore: (phys: number, length: number) => void;
+  #compared = { left: 0n, right: 0n };
 
   constructor(
     cpu: CpuState,
@@ -81,10 +82,13 @@ export class StringUnit {
     });
     let first = true;
     let left = this.#count(narrow);
+    // With 32-bit addresses registers are cut even when the first element faults (as the processors of today do).
+    if (narrow && left > 0) this.#advance(action === 'compare' ? [] : sides, bytes, 0, down, narrow);
     while (left > 0) {
       let elements = left;
       try {
-        for (const side of sides) {
+        // The processors of today look at a comparison's second operand first.
+        for (const side of conditional ? sides.toReversed() : sides) {
           this.#place(side, bytes, down, narrow, site.user);
           elements = Math.min(elements, side.elements);
         }
@@ -99,8 +103,9 @@ export class StringUnit {
       this.#advance(sides, bytes, done.elements, down, narrow);
       left -= done.elements;
       first = false;
-      if (done.stopped) return;
+      if (done.stopped) break;
     }
+    if (conditional && !first) this.#setFlags(bytes);
     if (first) this.#recordRun(site, sides, 0, down, true, true);
   }
 
@@ -238,7 +243,7 @@ export class StringUnit {
     }
   }
 
-  /** repe and repne: stops after the first element whose comparison ends the repetition; leaves its flags. */
+  /** repe and repne: stops after the first element whose comparison ends the repetition, and keeps its values. */
   #compareRun(
     sides: readonly Side[],
     action: StringAction,
@@ -257,13 +262,15 @@ export class StringUnit {
       const right = second === undefined ? at(first) : at(second);
       const stopped = (left === right) === untilEqual;
       if (!stopped && index < count - 1) continue;
-      this.#setFlags(left, right, bytes);
+      this.#compared = { left, right };
       return { elements: index + 1, stopped };
     }
     return { elements: count, stopped: false };
   }
 
-  #setFlags(left: bigint, right: bigint, bytes: number): void {
+  /** After the last comparison; a fault before it leaves the flags as they were (SDM vol. 2, REP). */
+  #setFlags(bytes: number): void {
+    const { left, right } = this.#compared;
     const width = WIDTHS[bytes as keyof typeof WIDTHS];
     this.#cpu.setU32('flagKind', flagKindCode(FlagOperation.sub, width));
     this.#cpu.setU64('flagA', left);

@@ -98,7 +98,8 @@ export class FragmentWriter {
 
   #edge(from: Node, address: number): void {
     const e = this.#e;
-    const to = this.#fragment.nodes.get(address);
+    const known = this.#fragment.nodes.get(address);
+    const to = known !== undefined && from.successors.includes(known) ? known : undefined;
     const back = to !== undefined && to.order <= from.order;
     if (to === undefined || (back && !dominates(to, from))) {
       exitTo(e, this.#linker, from.block, address);

@@ -393,13 +393,33 @@ export class SystemUnit {
     return JUMPED;
   }
 
+  /** A far return of 64-bit operands to the same privilege: how a kernel loads CS after its own GDT (SDM vol. 2, RET). */
   #farReturn(): SystemResult {
-    throw new GuestStopped('guest/failed', 'the guest uses a far transfer, which this machine lacks');
+    const cpu = this.#cpu;
+    const kind = accessKind(cpu.cpl === 3, false);
+    const top = cpu.gpr(RSP);
+    const selectorAt = BigInt.asUintN(64, top + 8n);
+    const rip = this.#memory.read(top, 8, kind);
+    const selector = Number(this.#memory.read(selectorAt, 8, kind) & 0xffffn);
+    const descriptor = readDescriptor(cpu, this.#memory, selector);
+    if ((selector & 3) !== cpu.cpl || ((descriptor >> 43n) & 3n) !== 3n) {
+      throw new GuestFault(Vector.generalProtection, selector & ~3);
+    }
+    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
+    if (((descriptor >> 53n) & 1n) === 0n) {
+      throw new GuestStopped('guest/failed', 'the guest returns to 32-bit code in long mode, which this machine lacks');
+    }
+    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
+    if (this.#recorder.enabled) for (const at of [top, selectorAt]) this.#recordSlot(at, kind);
+    cpu.setSelector('cs', selector);
+    cpu.setGpr(RSP, BigInt.asUintN(64, top + 16n));
+    cpu.rip = rip;
+    return JUMPED;
   }
 
   // ---- ports, MSRs, identification ----
 
-  #port(insn: Insn, operand: Operand | undefined): number {
+  #port(operand: Operand | undefined): number {
     if (this.#cpu.cpl > (this.#cpu.u32('systemFlags') & IOPL) >>> 12) throw new GuestFault(Vector.generalProtection);
     if (operand?.kind === 'immediate') return Number(BigInt.asUintN(8, operand.value));
     if (operand?.kind !== 'register') throw new GuestFault(Vector.undefinedOpcode);
@@ -408,7 +428,7 @@ export class SystemUnit {
 
   #in(insn: Insn): SystemResult {
     const [to, from] = insn.operands;
-    const value = this.#platform.in(this.#port(insn, from));
+    const value = this.#platform.in(this.#port(from));
     const cpu = this.#cpu;
     const width = to?.kind === 'register' ? to.width : 32;
     if (width === 32) cpu.setGprHalves(RAX, value, 0);
@@ -423,7 +443,7 @@ export class SystemUnit {
     const [to, from] = insn.operands;
     const width = from?.kind === 'register' ? from.width : 32;
     const value = this.#cpu.gprLow(RAX) & (width === 32 ? -1 : (1 << width) - 1);
-    return this.#platform.out(this.#port(insn, to), value >>> 0);
+    return this.#platform.out(this.#port(to), value >>> 0);
   }
 
   #readMsr(): SystemResult {

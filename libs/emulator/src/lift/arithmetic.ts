@@ -296,35 +296,48 @@ const accumulator = (width: Width): Operand & { kind: 'register' } => ({
   high: false,
 });
 
-/** cmpxchg: memory is always written, with the old value when the comparison fails (SDM vol. 2). */
+/**
+ * cmpxchg: memory is always written, with the old value when the comparison fails (SDM vol. 2); of two registers only one is
+ * written, which shows in the upper half of 32-bit operands.
+ */
 const compareExchange: Lifter = (e) => {
   const { source, destination } = readBoth(e);
   const { width, old } = destination;
   const { code } = e;
-  e.ensure(ACCUMULATOR);
+  const first = e.operand(0);
   e.readRegister(accumulator(width));
   const expected = e.keep(width);
-  code.get(source).get(old).get(expected).get(old);
-  e.sized(width, Op.i32Eq, Op.i64Eq);
-  code.op(Op.select);
-  const stored = e.keep(width);
-  const equal = e.scratch(I32);
   code.get(expected).get(old);
   e.sized(width, Op.i32Eq, Op.i64Eq);
-  code.set(equal);
-  const first = e.operand(0);
-  const accumulatorIsDestination = first.kind === 'register' && first.register === ACCUMULATOR;
-  if (!accumulatorIsDestination || width !== 32) {
-    // The accumulator is written only when the comparison fails: a 32-bit write would clear its upper half.
-    e.gpr(ACCUMULATOR);
-    const whole = e.keep(64);
-    code.get(old);
-    e.writeRegister(accumulator(width));
-    code.get(whole).get(e.gprLocal(ACCUMULATOR)).get(equal).op(Op.select);
-    e.setGpr(ACCUMULATOR);
+  const equal = e.keep(32);
+  if (first.kind === 'register') {
+    writeWhen(e, first, equal, true, source);
+  } else {
+    code.get(source).get(old).get(equal).op(Op.select);
+    destination.write(e.keep(width));
   }
-  destination.write(stored);
+  const accumulatorIsDestination = first.kind === 'register' && first.register === ACCUMULATOR && !first.high;
+  if (!accumulatorIsDestination) writeWhen(e, accumulator(width), equal, false, old);
   setResultFlags(e, FlagOperation.sub, width, expected, old);
+};
+
+/** Writes a register only when an i32 local is not 0 (`when`), or is 0; otherwise not a bit of it changes. */
+const writeWhen = (
+  e: FunctionEmitter,
+  operand: Operand & { kind: 'register' },
+  condition: number,
+  when: boolean,
+  value: number,
+): void => {
+  e.gpr(operand.register);
+  const before = e.keep(64);
+  e.code.get(value);
+  e.writeRegister(operand);
+  const written = e.gprLocal(operand.register);
+  if (when) e.code.get(written).get(before);
+  else e.code.get(before).get(written);
+  e.code.get(condition).op(Op.select);
+  e.setGpr(operand.register);
 };
 
 const RAX = 0;

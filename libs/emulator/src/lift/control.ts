@@ -145,7 +145,11 @@ export const exitIndirect = (e: FunctionEmitter, target: number, toUser = e.user
     code.op(Op.i32Ne).op(Op.i32Or);
   }
   code.ifUnlikely();
-  e.leave(ExitReason.lookup, setRip);
+  const site = e.site();
+  e.leave(ExitReason.lookup, () => {
+    setRip();
+    code.storeAt(Op.i32Store, STATE.exitSite, () => code.i32(site));
+  });
   code.end();
   e.pushParameters();
   code

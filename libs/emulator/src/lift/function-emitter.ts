@@ -161,8 +161,9 @@ export class FunctionEmitter {
     };
   }
 
-  /** Continues with what is known after the only predecessor. */
+  /** Continues with what is known after the only predecessor. No register is dirty where blocks end. */
   continueFrom(state: FlowState): void {
+    this.#dirty = 0;
     this.#flags = state.flags;
     this.#available = state.available;
     this.#values = state.values.copy();
@@ -171,6 +172,7 @@ export class FunctionEmitter {
 
   /** Continues where paths meet: flags are dynamic, only common registers are in locals. */
   continueFromMany(available: number): void {
+    this.#dirty = 0;
     this.#flags = DYNAMIC_FLAGS;
     this.#available = available;
     this.#values.forget();
