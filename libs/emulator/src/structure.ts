@@ -172,8 +172,9 @@ const writeBlock = (e: FunctionEmitter, block: DecodedBlock, raw: RawBlock, exit
       liftInstruction(e, isLast && block.shape.end.kind === 'system');
     }
     if (e.ended) return;
+    // Before the end: what follows continues with the values that are there after the instruction. A transfer reads them first.
+    if (!liftedByEnd(block) || !isLast) e.endInstruction(insn);
     if (isLast) endBlock(e, block, exits);
-    e.endInstruction(insn);
   }
 };
 

@@ -61,6 +61,8 @@ export function differences(native: Outcome, emulated: Outcome, comparedFlags: (
   const check = (field: string, left: bigint | number, right: bigint | number): void => {
     if (left !== right) found.push({ field, native: hex(left), emulated: hex(right) });
   };
+  if (emulated.failure !== undefined)
+    return [{ field: 'end', native: `vector ${native.vector}`, emulated: emulated.failure }];
   check('vector', native.vector, emulated.vector);
   check('rip', native.rip, emulated.rip);
   if (native.vector === emulated.vector) {

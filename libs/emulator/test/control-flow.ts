@@ -88,7 +88,7 @@ function countedLoop(latch: keyof typeof LATCHES, size: 1 | 4): ControlCard['wri
     const counter = draft.pickWritable();
     const { count, digit, effect, condition } = LATCHES[latch];
     const label = draft.newLabel();
-    draft.load(counter, BigInt(1 + random.below(5)));
+    draft.load(counter, BigInt(1 + random.below(5)), true);
     openLoop(draft, counter, label, () => body(draft, 1 + random.below(3)));
     const immediate = digit === 5 ? { immediate: { value: 1n, bytes: 1 } } : {};
     const encoded = encode({ opcode: count, width: 64, ...immediate }, register(digit), register(counter));
@@ -110,7 +110,7 @@ function loopInstruction(opcode: number, name: string, addressWidth: 32 | 64): C
     draft.needWritable(RCX);
     const label = draft.newLabel();
     const garbage = addressWidth === 32 ? BigInt(draft.random.nextU32()) << 32n : 0n;
-    draft.load(RCX, garbage | BigInt(1 + draft.random.below(5)));
+    draft.load(RCX, garbage | BigInt(1 + draft.random.below(5)), true);
     openLoop(draft, RCX, label, () => body(draft, 1 + draft.random.below(2)));
     const flags = name === 'loop' ? 0 : ZF;
     draft.defineFlags(flags);

@@ -13,6 +13,7 @@ import {
   addressingName,
   addressOnly,
   anchor,
+  isMapped,
   memoryOperand,
   stackAddress,
 } from './memory-operands.js';
@@ -23,7 +24,8 @@ import { interestingCount, interestingImmediate } from './values.js';
 export interface Card {
   readonly form: Form;
   readonly width: Width;
-  readonly variant: 'reg' | 'high' | 'mem' | 'lock' | 'only' | 'rep' | 'repne';
+  /** high: a register operand is ah … bh; mem-high: memory with ah … bh. */
+  readonly variant: 'reg' | 'high' | 'mem' | 'mem-high' | 'lock' | 'only' | 'rep' | 'repne';
 }
 
 const WITH_RM = new Set([
@@ -49,7 +51,14 @@ function variantsOf(form: Form, width: Width): Card['variant'][] {
   if (form.shape === 'm') return form.lockable ? ['mem', 'lock'] : ['mem'];
   if (!WITH_RM.has(form.shape)) return form.shape === 'r,imm' && width === 8 ? ['only', 'high'] : ['only'];
   const high = width === 8 || (form.shape === 'r,rm8' && width < 64);
-  return ['reg', 'mem', ...(high ? ['high' as const] : []), ...(form.lockable ? ['lock' as const] : [])];
+  const memoryHigh = width === 8 && (form.shape === 'rm,r' || form.shape === 'r,rm');
+  return [
+    'reg',
+    'mem',
+    ...(memoryHigh ? ['mem-high' as const] : []),
+    ...(high ? ['high' as const] : []),
+    ...(form.lockable ? ['lock' as const] : []),
+  ];
 }
 
 /** Every cell once: the deck that the generator deals from, over and over. */
@@ -217,8 +226,10 @@ class CardPlay {
         const rmWritten = shape === 'rm,r' ? writesFirst : writesBoth;
         const regWritten = shape === 'rm,r' ? writesBoth : writesFirst;
         const access = rmWritten ? 'rmw' : 'read';
-        const rm = this.#card.variant === 'mem' || this.#lock() ? this.#memory({ access }) : this.#rm(rmWritten);
-        const reg = this.#register(regWritten, this.#width, [], false, high);
+        const withHigh = this.#card.variant === 'mem-high';
+        const inMemory = withHigh || this.#card.variant === 'mem' || this.#lock();
+        const rm = inMemory ? this.#memory({ access, legacyOnly: withHigh }) : this.#rm(rmWritten);
+        const reg = this.#register(regWritten, this.#width, [], withHigh, high);
         const [first, second] = shape === 'rm,r' ? [rm, reg] : [reg, rm];
         this.#emit({ reg, rm }, `${kindOf(first, this.#width)},${kindOf(second, this.#width)}`);
         return;
@@ -435,12 +446,13 @@ class CardPlay {
     const draft = this.#draft;
     draft.needWritable(RAX);
     const high = this.#card.variant === 'high';
-    const rm = this.#rm(true, this.#width, [RAX]);
+    const withHigh = this.#card.variant === 'mem-high';
+    const rm = withHigh ? this.#memory({ legacyOnly: true, avoid: [RAX] }) : this.#rm(true, this.#width, [RAX]);
     if (draft.random.below(2) === 0) {
       const load = { opcode: this.#width === 8 ? [0x8a] : [0x8b], width: this.#width };
       draft.emit(encode(load, register(RAX), rm), NO_FLAGS);
     }
-    const reg = this.#register(false, this.#width, [], false, high);
+    const reg = this.#register(false, this.#width, [], withHigh, high);
     this.#emit({ reg, rm }, `${kindOf(rm, this.#width)},${kindOf(reg, this.#width)}`);
   }
 
@@ -507,10 +519,11 @@ class CardPlay {
   #stringAddresses(addressWidth: 32 | 64): [bigint, bigint] {
     const request = { bytes: bytesOf(this.#width), access: 'rmw' } as const;
     const source = anchor(this.#draft, request, addressWidth === 32);
-    const near = this.#draft.random.below(4) === 0;
+    // When both operands fault at once, which comes first is the implementation's choice.
+    const near = isMapped(source) && this.#draft.random.below(4) === 0;
     const destination = near
       ? source + BigInt(this.#draft.random.below(20))
-      : anchor(this.#draft, request, addressWidth === 32);
+      : anchor(this.#draft, { ...request, mapped: true }, addressWidth === 32);
     return [source, destination];
   }
 

@@ -14,6 +14,8 @@ export interface Outcome {
   readonly rflags: bigint;
   readonly gpr: readonly bigint[];
   readonly changes: readonly { readonly address: bigint; readonly value: bigint }[];
+  /** Why the emulated machine ended otherwise than by an exception. */
+  readonly failure?: string;
 }
 
 const MAGIC = 0x31445650;

@@ -105,12 +105,12 @@ export class RegionDraft {
   }
 
   /** mov register, value: the shortest form or, now and then, the 64-bit immediate. */
-  load(number: number, value: bigint): void {
+  load(number: number, value: bigint, keep = false): void {
     const unsigned = BigInt.asUintN(64, value);
     const is32 = unsigned < 0x100000000n && this.random.below(4) !== 0;
     const immediate = { value: unsigned, bytes: is32 ? 4 : 8 };
     const width: Width = is32 ? 32 : 64;
-    this.emit(encodeOpcodeRegister({ opcode: [0xb8], width, immediate }, register(number)), NO_FLAGS);
+    this.emit(encodeOpcodeRegister({ opcode: [0xb8], width, immediate }, register(number)), NO_FLAGS, [], { keep });
   }
 
   /** Makes the flags of `mask` defined, by an instruction that writes them. */

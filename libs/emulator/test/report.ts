@@ -8,8 +8,12 @@ export type RunBatch = (batch: Batch) => Outcome[];
 
 export interface Mismatch {
   readonly seed: number;
+  /** Which batch of the seed it came from; privilege level and recording follow from it. */
+  readonly mode: number;
   readonly batch: Batch;
   readonly caseNumber: number;
+  /** How the case ends natively. */
+  readonly vector: number;
   readonly found: readonly Difference[];
 }
 
@@ -33,21 +37,23 @@ export function disassembleRegion(region: Region, placed: PlacedRegion, bits: 64
   return lines.join('\n');
 }
 
-const MAX_ROUNDS = 6;
+const isFailure = (found: readonly Difference[]): boolean => found[0]?.field === 'end';
 
-/** Drops instructions as long as the case still fails; what remains reads defined flags only. */
+/** A smaller case counts only when it fails alike: the same first field, and the same message of a translator that threw. */
+function sameKind(found: readonly Difference[], original: readonly Difference[]): boolean {
+  if (found[0]?.field.split(' ')[0] !== original[0]?.field.split(' ')[0]) return false;
+  return !isFailure(found) || found[0]?.emulated === original[0]?.emulated;
+}
+
+/** Drops runs of instructions, long ones first, as long as the case still fails; what remains reads defined flags only. */
 export function minimise(mismatch: Mismatch, native: RunBatch, emulated: RunBatch): Mismatch {
   let best = mismatch;
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const before = lengthOf(best);
-    for (let i = 0; i < lengthOf(best); i++) {
-      const smaller = without(best, i, native, emulated);
-      if (smaller) {
-        best = smaller;
-        i--;
-      }
+  for (let length = lengthOf(best) >> 1; length >= 1; length = length === 1 ? 0 : length >> 1) {
+    for (let start = 0; start < lengthOf(best); ) {
+      const smaller = without(best, start, length, native, emulated);
+      if (smaller) best = smaller;
+      else start += length;
     }
-    if (lengthOf(best) === before) break;
   }
   return best;
 }
@@ -60,21 +66,34 @@ const regionOf = ({ batch, caseNumber }: Mismatch): { region: Region; placed: Pl
 
 const lengthOf = (mismatch: Mismatch): number => regionOf(mismatch).region.length;
 
-function without(mismatch: Mismatch, index: number, native: RunBatch, emulated: RunBatch): Mismatch | undefined {
+const definesItsLabels = (region: Region): boolean => {
+  const labels = new Set(region.flatMap((step) => (step.kind === 'label' ? [step.label] : [])));
+  return region.every((step) => {
+    if (step.kind === 'label') return true;
+    const { flow } = step;
+    const needed = 'label' in flow ? [flow.label] : flow.kind === 'return' ? flow.sites : [];
+    return needed.every((label) => labels.has(label));
+  });
+};
+
+function without(
+  mismatch: Mismatch,
+  start: number,
+  length: number,
+  native: RunBatch,
+  emulated: RunBatch,
+): Mismatch | undefined {
   const { region, placed } = regionOf(mismatch);
-  const step = region[index];
-  if (step?.kind !== 'instruction' || step.keep) return undefined;
-  const smaller = region.filter((_, i) => i !== index);
+  const [only] = region.slice(start, start + length);
+  if (length === 1 && (only?.kind === 'label' || only?.keep)) return undefined;
+  const smaller = region.filter((_, i) => i < start || i >= start + length);
   const state = mismatch.batch.cases[mismatch.caseNumber]?.state;
-  if (!state || !readsDefinedFlagsOnly(smaller)) return undefined;
-  try {
-    const batch = singleCase(mismatch.batch, smaller, state, placed.address);
-    const found = compareBatch(batch, native(batch), emulated(batch))[0]?.found;
-    return found ? { seed: mismatch.seed, batch, caseNumber: 0, found } : undefined;
-  } catch {
-    // A smaller region may break the machinery itself; then it proves nothing.
-    return undefined;
-  }
+  if (!state || !definesItsLabels(smaller) || !readsDefinedFlagsOnly(smaller)) return undefined;
+  const batch = singleCase(mismatch.batch, smaller, state, placed.address);
+  const expected = native(batch);
+  if (expected[0]?.vector !== mismatch.vector) return undefined;
+  const found = compareBatch(batch, expected, emulated(batch))[0]?.found;
+  return found && sameKind(found, mismatch.found) ? { ...mismatch, batch, caseNumber: 0, found } : undefined;
 }
 
 /** The cases of a batch that differ. */
@@ -82,13 +101,13 @@ export function compareBatch(
   batch: Batch,
   native: readonly Outcome[],
   emulated: readonly Outcome[],
-): { caseNumber: number; found: Difference[] }[] {
+): { caseNumber: number; vector: number; found: Difference[] }[] {
   return batch.cases.flatMap((testCase, caseNumber) => {
     const placed = batch.regions[testCase.region];
     const [left, right] = [native[caseNumber], emulated[caseNumber]];
     if (!placed || !left || !right) throw new Error('a batch has fewer outcomes than cases');
     const found = differences(left, right, () => comparedFlags(placed.region, placed.placed, left), batch.cpl);
-    return found.length > 0 ? [{ caseNumber, found }] : [];
+    return found.length > 0 ? [{ caseNumber, vector: left.vector, found }] : [];
   });
 }
 
@@ -114,11 +133,11 @@ const NAMES = [
 /** Everything needed to see and repeat a mismatch. */
 export function describeMismatch(mismatch: Mismatch): string {
   const { region, placed } = regionOf(mismatch);
-  const { batch, caseNumber, seed, found } = mismatch;
+  const { batch, caseNumber, seed, mode, found } = mismatch;
   const state = batch.cases[caseNumber]?.state;
   const registers = state?.gpr.map((value, i) => `${NAMES[i]}=${value.toString(16)}`).join(' ');
   return [
-    `seed ${seed}, case ${caseNumber}, ${batch.bits} bits, CPL ${batch.cpl}`,
+    `seed ${seed}, batch ${mode}, case ${caseNumber}, ${batch.bits} bits, CPL ${batch.cpl}`,
     disassembleRegion(region, placed, batch.bits),
     `  entry: ${registers} rflags=${state?.rflags.toString(16)}`,
     ...found.map(({ field, native, emulated }) => `  ${field}: native ${native}, translated ${emulated}`),

@@ -1,0 +1,166 @@
+import { Mnemonic } from 'iced-x86';
+import { FlagReader } from '../src/flags.js';
+import { FunctionEmitter } from '../src/lift/function-emitter.js';
+import { CodeWriter, Op } from '../src/wasm-writer.js';
+
+/** What generated code is made of, as the translator writes it: an opcode, a constant, or a load or store. */
+type Emission =
+  | { readonly kind: 'op'; readonly opcode: number }
+  | { readonly kind: 'i32'; readonly value: number }
+  | { readonly kind: 'i64'; readonly value: bigint }
+  | { readonly kind: 'memory'; readonly opcode: number; readonly offset: number };
+
+/**
+ * A mistake that somebody could make in the translator.
+ * mnemonics: the instructions in whose translation it shows; null: all.
+ * within: the method of the emitter or of the flag reader that writes the emission; 'lift': the instruction's own lifter.
+ * from, to: the emission as text (`op i64Add`, `i32 255`, `i64 63`, `memory i64Load`); `nth` counts equal ones within one instruction,
+ * from 0, without it all are changed. to 'nothing' drops the whole call of `within`.
+ */
+export interface Mutant {
+  readonly name: string;
+  readonly mnemonics: readonly string[] | null;
+  readonly within: string;
+  readonly from: string;
+  readonly to: string;
+  readonly nth?: number;
+}
+
+type Method = (this: unknown, ...values: unknown[]) => unknown;
+type Prototype = Record<string, Method>;
+
+/** Methods that only pass on what their caller wants written. */
+const TRANSPARENT = new Set(['sized', 'constant', 'mask', 'keep', 'scratch', 'setFlagValue']);
+
+const opName = (opcode: number): string =>
+  Object.entries(Op).find(([, value]) => value === opcode)?.[0] ?? String(opcode);
+
+function textOf(emission: Emission): string {
+  if (emission.kind === 'op') return `op ${opName(emission.opcode)}`;
+  if (emission.kind === 'memory') return `memory ${opName(emission.opcode)}`;
+  return `${emission.kind} ${emission.value}`;
+}
+
+/** Applies one mutant to the translator of this process while `run` runs; returns its result and how often the mutant struck. */
+export function withMutant<T>(mutant: Mutant, run: () => T): { result: T; strikes: number } {
+  const mutation = new Mutation(mutant);
+  mutation.install();
+  try {
+    return { result: run(), strikes: mutation.strikes };
+  } finally {
+    mutation.remove();
+  }
+}
+
+class Mutation {
+  strikes = 0;
+  readonly #mutant: Mutant;
+  readonly #restore: (() => void)[] = [];
+  readonly #where: string[] = [];
+  #active = false;
+  #seen = 0;
+
+  constructor(mutant: Mutant) {
+    this.#mutant = mutant;
+  }
+
+  install(): void {
+    for (const prototype of [FunctionEmitter.prototype, FlagReader.prototype] as unknown as Prototype[])
+      this.#watch(prototype);
+    const writer = CodeWriter.prototype as unknown as Prototype;
+    this.#replace(writer, 'op', (original, self, [opcode]) =>
+      this.#emit(original, self, { kind: 'op', opcode: opcode as number }),
+    );
+    this.#replace(writer, 'i32', (original, self, [value]) =>
+      this.#emit(original, self, { kind: 'i32', value: value as number }),
+    );
+    this.#replace(writer, 'i64', (original, self, [value]) =>
+      this.#emit(original, self, { kind: 'i64', value: value as bigint }),
+    );
+    this.#replace(writer, 'memory', (original, self, [opcode, offset]) =>
+      this.#emit(original, self, { kind: 'memory', opcode: opcode as number, offset: offset as number }),
+    );
+  }
+
+  remove(): void {
+    for (const restore of this.#restore.reverse()) restore();
+  }
+
+  #replace(
+    prototype: Prototype,
+    name: string,
+    call: (original: Method, self: unknown, values: unknown[]) => unknown,
+  ): void {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+    const original = descriptor?.value as Method | undefined;
+    if (!descriptor || typeof original !== 'function') return;
+    Object.defineProperty(prototype, name, {
+      ...descriptor,
+      value(this: unknown, ...values: unknown[]) {
+        return call(original, this, values);
+      },
+    });
+    this.#restore.push(() => Object.defineProperty(prototype, name, descriptor));
+  }
+
+  /** Keeps track of the instruction and of the method that are being written. */
+  #watch(prototype: Prototype): void {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name === 'constructor' || TRANSPARENT.has(name)) continue;
+      this.#replace(prototype, name, (original, self, values) => {
+        if (name === 'beginInstruction') this.#begin(values[0] as { mnemonic: Mnemonic });
+        if (this.#active && name === this.#mutant.within && this.#mutant.to === 'nothing') {
+          this.strikes++;
+          return undefined;
+        }
+        this.#where.push(name);
+        try {
+          return original.apply(self, values);
+        } finally {
+          this.#where.pop();
+        }
+      });
+    }
+  }
+
+  #begin({ mnemonic }: { mnemonic: Mnemonic }): void {
+    this.#seen = 0;
+    const name = Mnemonic[mnemonic]?.toLowerCase() ?? '';
+    this.#active = this.#mutant.mnemonics === null || this.#mutant.mnemonics.includes(name);
+  }
+
+  #emit(original: Method, self: unknown, emission: Emission): unknown {
+    const changed = this.#change(emission);
+    if (changed.kind === 'op') return original.call(self, changed.opcode);
+    if (changed.kind === 'memory') return original.call(self, changed.opcode, changed.offset);
+    return original.call(self, changed.value);
+  }
+
+  #change(emission: Emission): Emission {
+    const { within, from, to, nth } = this.#mutant;
+    if (!this.#active || (this.#where.at(-1) ?? 'lift') !== within) return emission;
+    const matches = from === `${emission.kind} *` || textOf(emission) === from;
+    if (!matches) return emission;
+    const seen = this.#seen++;
+    if (nth !== undefined && seen !== nth) return emission;
+    this.strikes++;
+    return replacement(emission, to);
+  }
+}
+
+/** `to` is an emission of the same kind; `i32 +1` and `memory +1` change the constant or the offset by 1. */
+function replacement(emission: Emission, to: string): Emission {
+  const [, text = ''] = to.split(' ');
+  const relative = text.startsWith('+');
+  const opcode = (Op as Readonly<Record<string, number>>)[text] ?? 0;
+  switch (emission.kind) {
+    case 'op':
+      return { kind: 'op', opcode };
+    case 'i32':
+      return { kind: 'i32', value: relative ? emission.value + Number(text) : Number(text) };
+    case 'i64':
+      return { kind: 'i64', value: relative ? emission.value + BigInt(text) : BigInt(text) };
+    case 'memory':
+      return relative ? { ...emission, offset: emission.offset + Number(text) } : { ...emission, opcode };
+  }
+}
