@@ -17,7 +17,8 @@ export class GuestRunnerService {
   /** Executions under way, by the offset of their request. */
   readonly #running = new Map<number, Promise<void>>();
   readonly #guests = new Set<GuestId>();
-  #failure: unknown;
+  /** Rejects when an execution broke: not its guest, but the worker or the log. */
+  readonly #broken = Promise.withResolvers<never>();
 
   constructor(options: {
     log: EventLog;
@@ -25,6 +26,7 @@ export class GuestRunnerService {
     workers: number;
     imagesRoot?: string | undefined;
   }) {
+    this.#broken.promise.catch(() => {});
     this.#log = options.log;
     this.#trace = options.trace;
     this.#pool = new WorkerPool(options.workers, options.imagesRoot);
@@ -43,7 +45,7 @@ export class GuestRunnerService {
 
   /** Rejects when the runner cannot go on. */
   get finished(): Promise<void> {
-    return Promise.race([this.#consumer.finished, this.#patches.finished]);
+    return Promise.race([this.#consumer.finished, this.#patches.finished, this.#broken.promise]);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -57,7 +59,6 @@ export class GuestRunnerService {
       const event = fromMessage(record);
       if (event.type === 'GuestRequested') await this.#start(record.offset, event);
     }
-    if (this.#failure !== undefined) throw this.#failure;
     const [first] = this.#running.keys();
     return first === undefined ? undefined : { firstUnhandled: first };
   }
@@ -69,9 +70,7 @@ export class GuestRunnerService {
     this.#guests.add(guestId);
     const lease = await this.#pool.lease();
     const run = this.#execute(requested, lease)
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      })
+      .catch((error: unknown) => this.#broken.reject(error))
       .finally(() => {
         this.#running.delete(offset);
         this.#guests.delete(guestId);

@@ -215,7 +215,8 @@ export class FunctionEmitter {
 
   /** Counts a block that has retired: its addresses stay in the column. */
   retireBlock(block: RawBlock): void {
-    this.advanceAddresses(block.slots);
+    // the runs of a rep string instruction have put their addresses into the column themselves
+    if (!this.insn.rep && !this.insn.repne) this.advanceAddresses(block.slots);
     this.spendUserFuel(block.instructions);
   }
 
