@@ -82,6 +82,10 @@ let budget: i32 = 0; // bytes that the chunk may still grow by
 export const FLAG_KERNEL: u32 = 1;
 export const FLAG_REP: u32 = 2;
 
+/** Bits 31..24 of a partial and of a split. */
+const PARTIAL_BYTE: u32 = 0x80 | KIND_PARTIAL;
+const SPLIT_BYTE: u32 = 0x80 | KIND_SPLIT;
+
 const DONE: i32 = 0;
 const FULL: i32 = 1;
 const UNKNOWN_BLOCK: i32 = 2;
@@ -252,7 +256,7 @@ function handleEvent(event: u32, adEnd: usize, exEnd: usize): i32 {
     encExtraCount++;
     return DONE;
   }
-  const kind = (event >> 24) & 0x3f;
+  const kind = (event >>> 24) & 0x3f;
   const payload = event & PAYLOAD_MASK;
   if (kind == KIND_PARTIAL) {
     if (previous == 0) return MISPLACED_EVENT;
@@ -275,11 +279,24 @@ function handleEvent(event: u32, adEnd: usize, exEnd: usize): i32 {
   return DONE;
 }
 
+/** Puts the partial that follows a block and its splits before the splits, where the format wants it. */
+function partialFirst(ev: usize, evEnd: usize): void {
+  let at = ev;
+  while (at < evEnd && load<u32>(at) >>> 24 == SPLIT_BYTE) at += 4;
+  if (at == ev || at >= evEnd) return;
+  const partial = load<u32>(at);
+  if (partial >>> 24 != PARTIAL_BYTE) return;
+  memory.copy(ev + 4, ev, at - ev);
+  store<u32>(ev, partial);
+}
+
 /** Slots whose addresses are present: all, unless the next event says that the block retired in part. */
-function slotsPresent(entry: usize, rawId: u32, next: u32): u32 {
+function slotsPresent(entry: usize, rawId: u32, ev: usize, evEnd: usize): u32 {
   const slots = <u32>load<u16>(entry, 2);
-  if (((next >> 24) & 0x3f) != KIND_PARTIAL || <u32>load<u16>(entry, 10) & FLAG_REP) return slots;
-  return slotsBefore(rawId, next & PAYLOAD_MASK);
+  if (<u32>load<u16>(entry, 10) & FLAG_REP) return slots;
+  partialFirst(ev, evEnd);
+  const next = load<u32>(ev);
+  return next >>> 24 == PARTIAL_BYTE ? slotsBefore(rawId, next & PAYLOAD_MASK) : slots;
 }
 
 /**
@@ -339,8 +356,7 @@ export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
     ev += 4;
     let slots = <u32>load<u16>(entry, 2);
     if (ev < evEnd) {
-      const next = load<u32>(ev);
-      if (next >= EVENT) slots = slotsPresent(entry, event, next);
+      if (load<u32>(ev) >= EVENT) slots = slotsPresent(entry, event, ev, evEnd);
     }
     if (ad + (<usize>slots << 2) > adEnd) {
       status = MISSING_ADDRESSES;

@@ -9,8 +9,10 @@ export {
   splitChunks,
 } from './chunk.js';
 export { DECODER_WORK_BYTES, type DecoderOptions, TraceDecoder } from './decoder.js';
+export { decodeReference } from './decoder-reference.js';
 export { BLOCK_FLAGS, ChunkDictionary, type DictionaryColumns } from './dictionary.js';
 export { ENCODER_WORK_BYTES, type EncoderOptions, TraceEncoder } from './encoder.js';
+export { ReferenceEncoder } from './encoder-reference.js';
 export { type ChunkHeader, FORMAT_VERSION, HEADER_BYTES, readHeader } from './header.js';
 export { CHUNK_LIMITS, type ChunkLimits } from './limits.js';
 export {
@@ -20,6 +22,7 @@ export {
   eventOf,
   hasExtra,
   isBlockEvent,
+  isEvent,
   kindOf,
   PAYLOAD_MASK,
   payloadOf,

@@ -53,4 +53,6 @@ export const hasExtra = (kind: number): boolean => WITH_EXTRA.has(kind);
 export const kindOf = (event: number): number => (event >>> 24) & 0x3f;
 export const payloadOf = (event: number): number => event & PAYLOAD_MASK;
 export const isBlockEvent = (event: number): boolean => event < CONTINUATION_BIT;
+/** Whether the value is an event proper: no block, no rep continuation. */
+export const isEvent = (event: number): boolean => event >= EVENT_BIT;
 export const eventOf = (kind: number, payload: number): number => (EVENT_BIT | (kind << 24) | payload) >>> 0;
