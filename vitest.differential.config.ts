@@ -4,5 +4,5 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { conditions: ['pvtrail-src'] },
   ssr: { resolve: { conditions: ['pvtrail-src'] } },
-  test: { include: ['libs/emulator/test/translator.diff.spec.ts'], testTimeout: 600_000, pool: 'forks' },
+  test: { include: ['libs/emulator/test/{translator.diff,report}.spec.ts'], testTimeout: 600_000, pool: 'forks' },
 });
