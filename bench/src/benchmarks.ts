@@ -1,0 +1,36 @@
+import type { Workload } from '@pvtrail/contracts';
+import { analyse, encode, execute, type Figures, pipeline, plainLoop, record, start } from './measures.js';
+
+export interface Benchmark {
+  readonly name: string;
+  /** Whether it runs a workload of its own choice, or one that is given. */
+  readonly perWorkload: boolean;
+  readonly run: (workload: Workload, iterations: number) => Figures | Promise<Figures>;
+}
+
+/** In the order in which they are run; the plain loop stands beside each of the others. */
+export const BENCHMARKS: readonly Benchmark[] = [
+  { name: 'plain-loop', perWorkload: false, run: plainLoop },
+  { name: 'execute', perWorkload: true, run: execute },
+  { name: 'record', perWorkload: true, run: record },
+  { name: 'encode', perWorkload: true, run: encode },
+  { name: 'analyse', perWorkload: true, run: analyse },
+  { name: 'pipeline', perWorkload: true, run: pipeline },
+  { name: 'start', perWorkload: false, run: start },
+];
+
+/** Iterations that give some hundred million instructions. */
+export const ITERATIONS: Readonly<Partial<Record<Workload, number>>> = { mix: 100, fork: 2000 };
+
+export const UNITS: Readonly<Record<string, string>> = {
+  'plain-loop': 'Mturns/s',
+  'execute.mips': 'M instructions/s',
+  'record.mips': 'M instructions/s',
+  'encode.mips': 'M instructions/s',
+  'compress.mips': 'M instructions/s',
+  'analyse.mips': 'M instructions/s',
+  'pipeline.mips': 'M instructions/s',
+  'trace.bytesPerInstruction': 'byte/instruction',
+  'start.seconds': 's',
+  'start.maxRssMiB': 'MiB',
+};

@@ -1,0 +1,173 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
+import { loadAnalysisKernel } from '@pvtrail/analysis/node';
+import type { Workload } from '@pvtrail/contracts';
+import { ENCODER_AREA, type RawSink } from '@pvtrail/emulator';
+import { digestOf } from '@pvtrail/primitives';
+import {
+  DECODER_WORK_BYTES,
+  type EncodedChunk,
+  openChunk,
+  sealChunk,
+  TraceDecoder,
+  TraceEncoder,
+} from '@pvtrail/trace';
+import { loadTraceKernel } from '@pvtrail/trace/node';
+import { catalogue, finishWorkload, startedGuest } from './workload-guest.js';
+
+/** Figures of one run, by name. `…mips`: million guest instructions per second. */
+export type Figures = Readonly<Record<string, number>>;
+
+const seconds = (task: () => void): number => {
+  const begin = performance.now();
+  task();
+  return (performance.now() - begin) / 1000;
+};
+
+const PLAIN_LOOP_TURNS = 400_000_000;
+
+const loop = (turns: number): number => {
+  let value = 1;
+  for (let turn = 0; turn < turns; turn++) value = (Math.imul(value, 1664525) + 1013904223) | 0;
+  return value;
+};
+
+/** Million turns a second of a loop with one multiplication and one addition, each waiting for the one before. */
+export const plainLoop = (): Figures => {
+  loop(PLAIN_LOOP_TURNS / 100);
+  return { 'plain-loop': PLAIN_LOOP_TURNS / seconds(() => loop(PLAIN_LOOP_TURNS)) / 1e6 };
+};
+
+/** Instructions of the counted region, which every mode of running executes alike. */
+const countedInstructions = (workload: Workload, iterations: number): number => {
+  const guest = startedGuest(workload, iterations, () => {});
+  const before = guest.instructions;
+  finishWorkload(guest);
+  return guest.instructions - before;
+};
+
+/** Million instructions a second in the counted region of a warm guest. */
+const executed = (workload: Workload, iterations: number, sink?: RawSink): number => {
+  const instructions = countedInstructions(workload, iterations);
+  const guest = startedGuest(workload, iterations, sink);
+  return instructions / seconds(() => finishWorkload(guest)) / 1e6;
+};
+
+export const execute = (workload: Workload, iterations: number): Figures => ({
+  'execute.mips': executed(workload, iterations),
+});
+
+export const record = (workload: Workload, iterations: number): Figures => ({
+  'record.mips': executed(workload, iterations, () => {}),
+});
+
+/** The chunks of a guest from its boot on, with the time spent in the encoder and the compressor alone. */
+const encodedTrace = (workload: Workload, iterations: number) => {
+  const sealed: Uint8Array[] = [];
+  const time = { encode: 0, compress: 0 };
+  let encoder: TraceEncoder | undefined;
+  const seal = (chunks: readonly EncodedChunk[]): void => {
+    time.compress += seconds(() => sealed.push(...chunks.map((chunk) => sealChunk(chunk))));
+  };
+  const guest = startedGuest(workload, iterations, (columns, { memory, blocks }) => {
+    let chunks: readonly EncodedChunk[] = [];
+    time.encode += seconds(() => {
+      encoder ??= new TraceEncoder({
+        kernel: loadTraceKernel(),
+        memory,
+        workBase: ENCODER_AREA.offset,
+        guest: digestOf('bench'),
+      });
+      chunks = encoder.append(columns, blocks);
+    });
+    seal(chunks);
+  });
+  finishWorkload(guest);
+  if (encoder !== undefined) seal([encoder.finish()]);
+  return { sealed, time, instructions: guest.instructions };
+};
+
+export const encode = (workload: Workload, iterations: number): Figures => {
+  const { sealed, time, instructions } = encodedTrace(workload, iterations);
+  const bytes = sealed.reduce((sum, { length }) => sum + length, 0);
+  return {
+    'encode.mips': instructions / time.encode / 1e6,
+    'compress.mips': instructions / time.compress / 1e6,
+    'trace.bytesPerInstruction': bytes / instructions,
+  };
+};
+
+const WASM_PAGE_BYTES = 65536;
+
+/** Decompress, decode, caches, predictor, ledger; two turns over the trace, the second one counts. */
+export const analyse = (workload: Workload, iterations: number): Figures => {
+  const { sealed, instructions } = encodedTrace(workload, iterations);
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(DECODER_WORK_BYTES / WASM_PAGE_BYTES) });
+  const decoder = new TraceDecoder({ kernel: loadTraceKernel(), memory, workBase: 0 });
+  const base = memory.buffer.byteLength;
+  const module = loadAnalysisKernel();
+  const turn = (): number => {
+    const simulator = new Simulator({ module, catalogue, configuration: DEFAULT_CONFIGURATION, memory, base });
+    return seconds(() => {
+      for (const value of sealed) {
+        const chunk = openChunk(value);
+        simulator.analyse(chunk.dictionary, decoder.decode(chunk));
+      }
+      simulator.takeUnit();
+    });
+  };
+  turn();
+  return { 'analyse.mips': instructions / turn() / 1e6 };
+};
+
+const PVTRAIL = fileURLToPath(new URL('../../apps/cli/bin/pvtrail.js', import.meta.url));
+const PEAK_POLL_MS = 100;
+
+const peakMiB = (pid: number): number => {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+};
+
+/** Runs the command line in an empty data folder. Linux only: the peak comes from /proc. */
+const pvtrail = async (...options: string[]) => {
+  const data = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-bench-'));
+  const begin = performance.now();
+  const child = spawn(process.execPath, [PVTRAIL, '--data', data, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let peak = 0;
+  const poll = setInterval(() => {
+    if (child.exitCode === null && child.pid !== undefined) peak = Math.max(peak, peakMiB(child.pid));
+  }, PEAK_POLL_MS);
+  const output: Buffer[] = [];
+  child.stdout.on('data', (part: Buffer) => output.push(part));
+  try {
+    const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
+    if (status !== 0) throw new Error(`pvtrail ${options.join(' ')} ended with ${status}`);
+    const time = (performance.now() - begin) / 1000;
+    return { document: JSON.parse(Buffer.concat(output).toString('utf8')), seconds: time, peakMiB: peak };
+  } finally {
+    clearInterval(poll);
+    fs.rmSync(data, { recursive: true });
+  }
+};
+
+/** From the command to its end, all rows stored: start-up, translation, patching and one guest at a time included. */
+export const pipeline = async (workload: Workload, iterations: number): Promise<Figures> => {
+  const { document, seconds: time } = await pvtrail(
+    ...['run', '--stage', 'v2.6.30', '--workload', workload, '--iterations', String(iterations), '--json'],
+  );
+  const [{ instructions }] = document.guests as [{ instructions: number }];
+  return { 'pipeline.mips': instructions / time / 1e6 };
+};
+
+/** The default fleet, as `npm start` runs it after installation and build. */
+export const start = async (): Promise<Figures> => {
+  const { seconds: time, peakMiB: peak } = await pvtrail('start', '--json');
+  return { 'start.seconds': time, 'start.maxRssMiB': peak };
+};
