@@ -37,7 +37,10 @@ module.exports = {
       comment: 'no files, no network, no framework in the pure libraries',
       severity: 'error',
       from: { path: `^libs/(${PURE.join('|')})/dist/`, pathNot: '/dist/node/' },
-      to: { path: '^(fs|net|http|https|child_process|worker_threads|@nestjs/|kafkajs|chdb|@clickhouse/)', pathNot: '^(crypto|zlib)$' },
+      to: {
+        path: '^(fs|net|http|https|child_process|worker_threads|@nestjs/|kafkajs|chdb|@clickhouse/)',
+        pathNot: '^(crypto|zlib)$',
+      },
     },
   ],
   options: {

@@ -6,7 +6,9 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '..');
 
 /** Each kernel: a library folder with assembly/index.ts, compiled to dist/kernel.wasm with the flags beside its sources. */
-const kernels = ['libs/trace', 'libs/analysis'].filter((lib) => fs.existsSync(path.join(root, lib, 'assembly/index.ts')));
+const kernels = ['libs/trace', 'libs/analysis'].filter((lib) =>
+  fs.existsSync(path.join(root, lib, 'assembly/index.ts')),
+);
 
 const run = (command, args, cwd = root) => {
   const { status } = spawnSync(command, args, { cwd, stdio: ['ignore', 2, 2] });
@@ -19,11 +21,17 @@ const newest = (folder) =>
 for (const lib of kernels) {
   const out = path.join(root, lib, 'dist/kernel.wasm');
   if (fs.existsSync(out) && fs.statSync(out).mtimeMs > newest(path.join(root, lib, 'assembly'))) continue;
-  run(process.execPath, [
-    path.join(root, 'node_modules/assemblyscript/bin/asc.js'),
-    'assembly/index.ts',
-    '--config', 'assembly/asconfig.json',
-    '--outFile', 'dist/kernel.wasm',
-  ], path.join(root, lib));
+  run(
+    process.execPath,
+    [
+      path.join(root, 'node_modules/assemblyscript/bin/asc.js'),
+      'assembly/index.ts',
+      '--config',
+      'assembly/asconfig.json',
+      '--outFile',
+      'dist/kernel.wasm',
+    ],
+    path.join(root, lib),
+  );
 }
 run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-b']);

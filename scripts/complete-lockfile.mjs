@@ -2,7 +2,14 @@
 // everywhere. Run it after every `npm install` that changes package-lock.json, and commit the result.
 import fs from 'node:fs';
 
-const OS_OF_NAME = { darwin: 'darwin', linux: 'linux', win32: 'win32', freebsd: 'freebsd', android: 'android', openharmony: 'openharmony' };
+const OS_OF_NAME = {
+  darwin: 'darwin',
+  linux: 'linux',
+  win32: 'win32',
+  freebsd: 'freebsd',
+  android: 'android',
+  openharmony: 'openharmony',
+};
 const CPUS = ['arm64', 'x64', 'ia32', 'ppc64', 's390x', 'riscv64', 'arm'];
 
 const lock = JSON.parse(fs.readFileSync('package-lock.json', 'utf8'));

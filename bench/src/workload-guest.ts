@@ -7,7 +7,7 @@ import { foldText, optimisationsLeadingTo, type PatchEvent, patchSetsByHash, pat
 
 /** The series complete, with its fixes: what most guests of a fleet run. */
 const STAGE = 'v2.6.30';
-export const images = openKernelImages('native-64');
+const images = openKernelImages('native-64');
 export const catalogue = images.catalogue(STAGE);
 
 const stageImage = (): ElfImage => {

@@ -4,7 +4,7 @@ import { AppError } from '@pvtrail/primitives';
 import type { AnalysisWorker } from './analysis-worker.js';
 
 /** Chunks of an insert unit: a fixed run of sequence numbers, whatever the deliveries were (definitions §6). */
-export const CHUNKS_PER_UNIT = 16;
+const CHUNKS_PER_UNIT = 16;
 
 /** One guest's way from chunks to stored units. Chunks come in order; repetitions of what is stored already are passed over. */
 export class GuestAnalysis {

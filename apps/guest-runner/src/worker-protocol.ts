@@ -21,7 +21,7 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly failure: Omit<PayloadOf<'GuestFailed'>, 'guestId'> };
 
 export type Discovery = Omit<PayloadOf<'CallSitesDiscovered'>, 'guestId'>;
-export type GuestSummary = Omit<PayloadOf<'WorkloadFinished'>, 'guestId'>;
+type GuestSummary = Omit<PayloadOf<'WorkloadFinished'>, 'guestId'>;
 
 export interface WorkerStart {
   /** Where the guest kernels are; undefined: those that come with pvtrail. */

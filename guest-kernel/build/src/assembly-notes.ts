@@ -12,7 +12,7 @@ export interface AssemblyNotes {
   readonly inline: readonly { readonly from: SectionOffset; readonly to: SectionOffset }[];
 }
 
-export interface SectionOffset {
+interface SectionOffset {
   readonly section: string;
   readonly offset: number;
 }

@@ -102,7 +102,7 @@ const editOf = (place: EditPlace, before: readonly LoadSegment[], after: readonl
 };
 
 /** Applies edits to copies of the segments. @throws AppError `patch/before-mismatch`, `patch/outside-image` */
-export const foldEdits = (segments: readonly LoadSegment[], edits: readonly PatchSetEdit[]): LoadSegment[] => {
+const foldEdits = (segments: readonly LoadSegment[], edits: readonly PatchSetEdit[]): LoadSegment[] => {
   // Not slice(): that of a Buffer shares its memory.
   const folded = segments.map((segment) => ({ ...segment, bytes: Uint8Array.from(segment.bytes) }));
   for (const edit of edits) {

@@ -3,7 +3,7 @@ import type { KernelObject } from './compile.js';
 import { type ElfSection, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS } from './elf-file.js';
 
 /** Where a unit goes. Tables are joined from all sources without gaps, because the kernel walks them from start to end. */
-export type Region = 'text' | 'rodata' | 'table' | 'data' | 'bss';
+type Region = 'text' | 'rodata' | 'table' | 'data' | 'bss';
 
 /** One section of one source: a function or an object, with the same address in all stages (definitions §1). */
 export interface Unit {
@@ -34,7 +34,7 @@ export interface SlotLayout {
   >;
 }
 
-export const KERNEL_BASE = 0xffffffff81000000n;
+const KERNEL_BASE = 0xffffffff81000000n;
 /** Virtual − physical address of the kernel image (docs/adr/001). */
 export const KERNEL_MAP = 0xffffffff80000000n;
 
@@ -53,7 +53,7 @@ const TABLES: readonly {
 export const OP_TABLE_SECTION = '.data.pv_ops';
 
 /** Sections that are read at build time or by nobody: unwinding, compiler banners, notes. */
-export const DISCARDED = /^\.(eh_frame|comment|note|pvtrail)/;
+const DISCARDED = /^\.(eh_frame|comment|note|pvtrail)/;
 
 const regionOf = (section: ElfSection): Region | undefined => {
   if ((section.flags & SHF_ALLOC) === 0 || section.sizeBytes === 0 || DISCARDED.test(section.name)) return undefined;

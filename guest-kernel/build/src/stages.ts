@@ -2,7 +2,7 @@ import { AppError } from '@pvtrail/primitives';
 import { OPTIMISATIONS, type Optimisation, type OptimisationSet } from '@pvtrail/pvops';
 
 /** Every switch that the kernel's sources know; a link defines each to 0 or 1. */
-export const SWITCHES = [
+const SWITCHES = [
   'CONFIG_PARAVIRT',
   'PV_IDENTITY',
   'PV_CLOBBER_AWARE',
@@ -14,7 +14,7 @@ export const SWITCHES = [
   'PV_F4',
   'PV_LOCKS',
 ] as const;
-export type Switch = (typeof SWITCHES)[number];
+type Switch = (typeof SWITCHES)[number];
 
 /** The switch that an optimisation turns on. One without a switch changes no byte of this guest: its set is present and empty. */
 const SWITCH_OF: Partial<Record<Optimisation, Switch>> = {

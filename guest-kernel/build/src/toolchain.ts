@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { AppError } from '@pvtrail/primitives';
 
 /** The compiler whose output the committed images are: gcc of Debian 12 (definitions §1). */
-export const REQUIRED_GCC = { version: '12.2.0', distribution: 'Debian' } as const;
+const REQUIRED_GCC = { version: '12.2.0', distribution: 'Debian' } as const;
 
 /** Code generation of kernel C on 64 bit, exactly as definitions §1 lists it. */
 export const KERNEL_C_FLAGS = [

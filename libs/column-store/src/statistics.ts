@@ -3,7 +3,7 @@
  * All figures are exact counts; meaning and unit of each: the column comments in migrations/.
  */
 
-export const MODES = ['kernel', 'user'] as const;
+const MODES = ['kernel', 'user'] as const;
 export type Mode = (typeof MODES)[number];
 
 /** The counts that `unit_totals` and `function_statistics` share. */
@@ -69,14 +69,14 @@ export type SiteRow = Readonly<Record<(typeof SITE_COUNTS)[number], number>> & {
   readonly op: string;
 };
 export type OpRow = Readonly<Record<(typeof OP_COUNTS)[number], number>> & { readonly op: string };
-export type CauseRow = { readonly cause: string; readonly saves: number; readonly restores: number };
+type CauseRow = { readonly cause: string; readonly saves: number; readonly restores: number };
 export type PrivilegedRow = { readonly kind: string; readonly mode: Mode; readonly count: number };
 export type MachineEventRow = {
   readonly kind: 'interrupt' | 'exception' | 'trap';
   readonly number: number;
   readonly count: number;
 };
-export type LedgerCheck = Readonly<Record<'saves' | 'restores' | 'notSaves' | 'foldedSaves' | 'stackMoves', number>>;
+type LedgerCheck = Readonly<Record<'saves' | 'restores' | 'notSaves' | 'foldedSaves' | 'stackMoves', number>>;
 
 export type UnitStatistics = {
   readonly totals: Readonly<Record<Mode, Counts>>;

@@ -1,7 +1,8 @@
 import { AppError } from './errors.js';
 
 /** Lower-case digits without separators: `ff1425`. */
-export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+export const toHex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 /** Reads `ff1425` or `ff 14 25`. @throws AppError `input/invalid-hex` */
 export const fromHex = (text: string): Uint8Array => {

@@ -43,7 +43,7 @@ export class SuccessorPredictor {
 export const SEQUENCE_TOKENS = { newBlock: 0, lastSuccessor: 1 } as const;
 
 /** The two low bits of a miss token of the address column. */
-export const ADDRESS_TOKENS = { fromLast: 0, fromNeighbourAgain: 1, alternate: 2, fromNeighbour: 3 } as const;
+const ADDRESS_TOKENS = { fromLast: 0, fromNeighbourAgain: 1, alternate: 2, fromNeighbour: 3 } as const;
 
 /** Says which address a reference slot touches next: the last one and a stride. */
 export class SlotPredictor {

@@ -3,7 +3,7 @@ import type { CallSitesPatched, Optimisation, OptimisationApplied, PatchEvent, S
 
 type Sites = CallSitesPatched['payload']['sites'];
 
-export type CallSitesState =
+type CallSitesState =
   | { readonly kind: 'unpatched' }
   | {
       readonly kind: 'patched';

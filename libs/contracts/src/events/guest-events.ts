@@ -7,7 +7,7 @@ import { TOPICS } from '../topics.js';
 import { FOOTPRINTS, WORKLOADS } from '../vocabulary.js';
 
 /** A guest of a run is to be booted: `index` is its place in the expanded fleet, `image` the digest of its ELF image. */
-export const guestRequested = eventType(
+const guestRequested = eventType(
   'GuestRequested',
   TOPICS.guests,
   z.strictObject({
@@ -20,7 +20,7 @@ export const guestRequested = eventType(
 );
 
 /** The guest reached its boot marker; its text may be patched now. */
-export const guestBooted = eventType(
+const guestBooted = eventType(
   'GuestBooted',
   TOPICS.guests,
   z.strictObject({ guestId: guestIdSchema, image: digest, instructions: count }),
@@ -29,7 +29,7 @@ export const guestBooted = eventType(
 /** How a call site's record and code are shaped (adr/004). */
 export const RECORD_TYPES = ['c', 'c-callee-save', 'c-irq', 'asm-call', 'asm-jump'] as const;
 
-export const callSiteSchema = z.strictObject({
+const callSiteSchema = z.strictObject({
   address,
   /** Bytes that may be patched. */
   length: count.min(2).max(254),
@@ -46,7 +46,7 @@ export const callSiteSchema = z.strictObject({
  * The patch records of the booted image, in section order, and what the patcher must know besides: where each slot of the op table
  * points (0: a missing op), and the functions whose address in a slot means something to it.
  */
-export const callSitesDiscovered = eventType(
+const callSitesDiscovered = eventType(
   'CallSitesDiscovered',
   TOPICS.guests,
   z.strictObject({
@@ -58,7 +58,7 @@ export const callSitesDiscovered = eventType(
 );
 
 /** The counted region begins; `instructions` retired before it. */
-export const workloadStarted = eventType(
+const workloadStarted = eventType(
   'WorkloadStarted',
   TOPICS.guests,
   z.strictObject({
@@ -71,16 +71,16 @@ export const workloadStarted = eventType(
 );
 
 /** The guest ended well: `digest` over its chunks' digests, totals of the whole trace from boot to exit, `bytes` compressed. */
-export const workloadFinished = eventType(
+const workloadFinished = eventType(
   'WorkloadFinished',
   TOPICS.guests,
   z.strictObject({ guestId: guestIdSchema, digest, instructions: count, chunks: count, bytes: count, rawBytes: count }),
 );
 
-export const executedBlockSchema = z.strictObject({ address, bytes: hexBytes, mode: z.enum(['kernel', 'user']) });
+const executedBlockSchema = z.strictObject({ address, bytes: hexBytes, mode: z.enum(['kernel', 'user']) });
 
 /** The guest failed, hung or ran over its budget; `lastBlocks` (at most 16, oldest first) from a second, recorded execution. */
-export const guestFailed = eventType(
+const guestFailed = eventType(
   'GuestFailed',
   TOPICS.guests,
   z.strictObject({
@@ -92,7 +92,7 @@ export const guestFailed = eventType(
 );
 
 /** Every statistic of the guest is stored, or it is noted as failed; written by the analytics service. */
-export const guestAnalysed = eventType(
+const guestAnalysed = eventType(
   'GuestAnalysed',
   TOPICS.guests,
   z.strictObject({ guestId: guestIdSchema, state: z.enum(['finished', 'failed']) }),

@@ -24,7 +24,7 @@ export const SITE_REASONS = [
 export const SITE_OUTCOMES = ['inline', 'nop', 'direct-call', 'direct-jump', 'unchanged', 'ud2'] as const;
 
 /** A patch set was applied to the text; `sequence` counts the guest's patch events from 0. */
-export const optimisationApplied = eventType(
+const optimisationApplied = eventType(
   'OptimisationApplied',
   TOPICS.patches,
   z.strictObject({
@@ -48,21 +48,21 @@ const siteFields = {
   nopBytes: count,
 };
 
-export const patchedSiteSchema = z.discriminatedUnion('outcome', [
+const patchedSiteSchema = z.discriminatedUnion('outcome', [
   z.strictObject({ ...siteFields, outcome: z.enum(['inline', 'nop', 'ud2']) }),
   z.strictObject({ ...siteFields, outcome: z.enum(['direct-call', 'direct-jump']), target: address }),
   z.strictObject({ ...siteFields, outcome: z.literal('unchanged'), reason: z.enum(SITE_REASONS) }),
 ]);
 
 /** All call sites of a guest were patched or left; both images are kept so that a replay can prove it. */
-export const callSitesPatched = eventType(
+const callSitesPatched = eventType(
   'CallSitesPatched',
   TOPICS.patches,
   z.strictObject({ guestId: guestIdSchema, sequence: count, stage: patchStage, sites: z.array(patchedSiteSchema) }),
 );
 
 /** A patch set was taken back. */
-export const optimisationReverted = eventType(
+const optimisationReverted = eventType(
   'OptimisationReverted',
   TOPICS.patches,
   z.strictObject({
@@ -76,7 +76,7 @@ export const optimisationReverted = eventType(
 );
 
 /** No further patch follows before the workload; `outcomes` counts the sites. */
-export const patchingCompleted = eventType(
+const patchingCompleted = eventType(
   'PatchingCompleted',
   TOPICS.patches,
   z.strictObject({

@@ -6,27 +6,27 @@ import { guestIdSchema, runIdSchema } from '../ids.js';
 import { TOPICS } from '../topics.js';
 
 /** Somebody wants this fleet computed; the guests' ids are in the order of the expanded fleet. */
-export const runRequested = eventType(
+const runRequested = eventType(
   'RunRequested',
   TOPICS.runs,
   z.strictObject({ runId: runIdSchema, fleet: z.unknown().pipe(fleetSpecSchema), guests: z.array(guestIdSchema) }),
 );
 
 /** Every guest of the run has finished and all of its statistics are stored. */
-export const runCompleted = eventType(
+const runCompleted = eventType(
   'RunCompleted',
   TOPICS.runs,
   z.strictObject({ runId: runIdSchema, guests: count, instructions: count, chunks: count, bytes: count }),
 );
 
 /** The run ended without all of its guests. */
-export const runFailed = eventType(
+const runFailed = eventType(
   'RunFailed',
   TOPICS.runs,
   z.strictObject({ runId: runIdSchema, ...failure, failedGuests: z.array(guestIdSchema) }),
 );
 
 /** The user withdrew the run; guests that had finished stay stored. */
-export const runCancelled = eventType('RunCancelled', TOPICS.runs, z.strictObject({ runId: runIdSchema }));
+const runCancelled = eventType('RunCancelled', TOPICS.runs, z.strictObject({ runId: runIdSchema }));
 
 export const RUN_EVENTS = [runRequested, runCompleted, runFailed, runCancelled] as const;
