@@ -329,8 +329,7 @@ export class Machine {
     const u32 = this.#u32;
     if (u32[entry] === low && u32[entry + 1] === high && (!user || u32[entry + 3] === space))
       return u32[entry + 2] ?? 0;
-    const block = this.#fetchAtRip(low, high, user);
-    const slot = this.#translator.slotFor(block, user);
+    const slot = this.#slotAtRip(low, high, user);
     u32[entry] = low;
     u32[entry + 1] = high;
     u32[entry + 2] = slot;
@@ -338,13 +337,24 @@ export class Machine {
     return slot;
   }
 
-  #fetchAtRip(low: number, high: number, user: boolean): DecodedBlock {
+  #slotAtRip(low: number, high: number, user: boolean): number {
+    const phys = this.#translateFetch(low, high, user);
+    return (
+      this.#translator.translatedSlot(this.cpu.ripNumber, phys, user) ??
+      this.#translator.slotFor(this.#blockAtRip(low, high, user, phys), user)
+    );
+  }
+
+  #translateFetch(low: number, high: number, user: boolean): number {
     if (!isCanonical(high)) throw new GuestFault(Vector.generalProtection);
-    const kind = user ? USER_FETCH : KERNEL_FETCH;
-    const phys = this.#mmu.walk(low, high, kind, true);
+    const phys = this.#mmu.walk(low, high, user ? USER_FETCH : KERNEL_FETCH, true);
     if (phys < 0) throw new GuestFault(Vector.pageFault, this.#mmu.errorCode, low, high);
+    this.#spaces.noteFetch(this.cpu.ripNumber, phys, user);
+    return phys;
+  }
+
+  #blockAtRip(low: number, high: number, user: boolean, phys: number): DecodedBlock {
     const address = this.cpu.ripNumber;
-    this.#spaces.noteFetch(address, phys, user);
     const block = decodeBlock(this.#window(address, phys, user), address, 64);
     if (block === undefined) return this.#faultOnNextPage(low, high, user);
     if (block.physNextPage !== 0) this.#noteNextPage(address, user);
@@ -460,7 +470,9 @@ export class Machine {
   #shadow(): MachineExit | undefined {
     const { cpu } = this;
     const user = cpu.cpl === 3;
-    const block = this.#fetchAtRip(cpu.u32('rip'), cpu.high('rip'), user);
+    const low = cpu.u32('rip');
+    const high = cpu.high('rip');
+    const block = this.#blockAtRip(low, high, user, this.#translateFetch(low, high, user));
     const raw = this.#translator.rawBlock(block, user);
     this.#recorder.block(raw);
     const exit = this.#runPart(raw, 0, 1);

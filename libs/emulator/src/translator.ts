@@ -65,6 +65,12 @@ export class Translator {
     this.#host = host;
   }
 
+  /** The slot of translated code at an address that is mapped to `phys` now; undefined when there is none, or when its block crosses pages. */
+  translatedSlot(address: number, phys: number, user: boolean): number | undefined {
+    const entry = this.findEntry(address, user, phys >>> PAGE_SHIFT);
+    return entry?.unit === undefined ? undefined : entry.slot;
+  }
+
   /** The slot for a block that was just fetched; translates what is missing. */
   slotFor(block: DecodedBlock, user: boolean): number {
     this.releaseSites();
