@@ -1,5 +1,6 @@
 import { FOOTPRINTS, parseGuestSpec, WORKLOADS, type Workload } from '@pvtrail/contracts';
 import type { RawSink } from '@pvtrail/emulator';
+import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type ElfImage, Guest, parseElf } from '@pvtrail/guests';
 import { openKernelImages } from '@pvtrail/kernel-images';
 import { formatVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
@@ -58,6 +59,7 @@ export const startedGuest = (workload: Workload, iterations: number, sink?: RawS
   const spec = parseGuestSpec({ stage: STAGE, workload, iterations });
   const guest = new Guest({
     image: stageImage(),
+    emulatorKernel: loadEmulatorKernel(),
     parameters: {
       ramBytes: spec.ramMiB << 20,
       workload: WORKLOADS.indexOf(workload),

@@ -9,6 +9,7 @@ import {
   WORKLOADS,
 } from '@pvtrail/contracts';
 import { ENCODER_AREA } from '@pvtrail/emulator';
+import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type BootParameters, type ElfImage, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
@@ -20,6 +21,7 @@ import type { Discovery, FromWorker, ToWorker, WorkerStart } from './worker-prot
 const { imagesRoot, credits } = workerData as WorkerStart;
 const available = new Int32Array(credits);
 const traceKernel = loadTraceKernel();
+const emulatorKernel = loadEmulatorKernel();
 const port = parentPort;
 if (port === null) throw new Error('this file is a worker thread');
 
@@ -50,6 +52,7 @@ class GuestThread {
     this.#spec = spec;
     this.#guest = new Guest({
       image: imageAt(spec, optimisations),
+      emulatorKernel,
       parameters: bootParametersOf(spec),
       instructionBudget: spec.maxInstructions,
       sink: (columns, machine) => {

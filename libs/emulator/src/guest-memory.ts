@@ -61,7 +61,7 @@ export class GuestMemory {
         rest >>= 8n;
       }
       const phys = part.at - REGION.ram;
-      if (this.#mmu.protectedPages[phys >>> 12] === 1) this.#onProtectedStore(phys, part.length);
+      if (this.#mmu.isProtected(phys >>> 12)) this.#onProtectedStore(phys, part.length);
     }
   }
 }

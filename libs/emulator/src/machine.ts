@@ -1,15 +1,15 @@
 import { Mnemonic } from 'iced-x86';
-import { AddressSpaces } from './address-spaces.js';
 import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock } from './decode.js';
 import { GuestFault, GuestStopped, hasErrorCode, Vector } from './guest-fault.js';
 import { GuestMemory } from './guest-memory.js';
 import { type Delivery, InterruptUnit } from './interrupts.js';
+import { type EmulatorKernel, instantiateKernel } from './kernel.js';
 import { accessKind, isCanonical, KERNEL_FETCH, Mmu, NoSuchMemory, USER_FETCH } from './mmu.js';
 import { Platform } from './platform.js';
 import { EventKind, type RawColumns, Recorder } from './recorder.js';
 import { StringUnit } from './rep-string.js';
-import { createRuntime, type Runtime } from './runtime-module.js';
+import { createRuntime } from './runtime-module.js';
 import type { RawBlock, Site } from './sites.js';
 import {
   ENCODER_BYTES,
@@ -39,6 +39,8 @@ const PASSED_REGISTERS: readonly number[] = [];
 export type RawSink = (columns: RawColumns, machine: Machine) => void;
 
 export interface MachineOptions {
+  /** assembly/ compiled (`loadEmulatorKernel`). */
+  readonly kernel: WebAssembly.Module;
   readonly ramBytes: number;
   readonly bits: 64 | 32;
   readonly record: boolean;
@@ -99,13 +101,12 @@ export class Machine {
   readonly #mmu: Mmu;
   readonly #guestMemory: GuestMemory;
   readonly #translator: Translator;
-  readonly #runtime: Runtime;
+  readonly #kernel: EmulatorKernel;
   readonly #recorder: Recorder;
   readonly #interrupts: InterruptUnit;
   readonly #system: SystemUnit;
   readonly #strings: StringUnit;
   readonly #platform: Platform;
-  readonly #spaces: AddressSpaces;
   readonly #budget: number;
   #circles = 0;
   /** The fault that a helper raised while generated code ran. */
@@ -126,19 +127,25 @@ export class Machine {
     this.ram = new Uint8Array(this.memory.buffer, REGION.ram, options.ramBytes);
     this.#u32 = new Uint32Array(this.memory.buffer);
     this.cpu = new CpuState(this.memory, () => this.#pagingChanged());
-    this.#mmu = new Mmu(this.cpu, this.memory, options.ramBytes);
-    this.#runtime = createRuntime(this.memory, memoryPages, PASSED_REGISTERS, options.record, {
-      miss: (low, high, site) => this.#guarded(site, () => this.#miss(low, high, site)),
+    const runtime = createRuntime(this.memory, memoryPages, PASSED_REGISTERS, options.record, {
       careful: (low, high, site) => this.#guarded(site, () => this.#carefulAccess(low, high, this.#site(site))),
     });
+    this.#kernel = instantiateKernel(options.kernel, this.memory, runtime, {
+      miss: (low, high, site) => this.#guarded(site, () => this.#miss(low, high >>> 0, site)),
+    });
+    this.#kernel.setRecording(options.record ? 1 : 0);
+    this.#mmu = new Mmu(this.#kernel, this.memory, options.ramBytes);
+    this.#kernel.resetSpaces();
+    this.cpu.setU32('exceptionsExit', options.exceptionsExit === true ? 1 : 0);
     this.#translator = new Translator({
       memory: this.memory,
       memoryPages,
       record: options.record,
       passedRegisters: PASSED_REGISTERS,
-      table: this.#runtime.table,
+      table: runtime.table,
       helpers: {
-        ...this.#runtime.helpers,
+        ...runtime.helpers,
+        miss: this.#kernel.miss,
         commit: () => this.#commitStores(),
         divide: (high: bigint, low: bigint, divisor: bigint, signed: number) =>
           this.#divide(high, low, divisor, signed),
@@ -154,12 +161,11 @@ export class Machine {
     const onProtectedStore = (phys: number, length: number): void => this.#storedToCode(phys, length);
     this.#guestMemory = new GuestMemory(this.memory, this.#mmu, onProtectedStore);
     this.#interrupts = new InterruptUnit(this.cpu, this.#guestMemory, this.#recorder);
-    this.#platform = new Platform(this.cpu, options.seed ?? DEFAULT_SEED, (cr3) => this.#loadPageTables(cr3));
+    this.#platform = new Platform(this.cpu, options.seed ?? DEFAULT_SEED, (cr3) => this.#kernel.loadPageTables(cr3));
     this.#system = new SystemUnit(this.cpu, this.#guestMemory, this.#recorder, this.#platform, (low, high) =>
-      this.#invalidatePage(low, high),
+      this.#kernel.invalidatePageHalves(low, high),
     );
     this.#strings = new StringUnit(this.cpu, this.#mmu, this.#recorder, this.memory, onProtectedStore);
-    this.#spaces = new AddressSpaces(this.cpu, this.#mmu, () => this.#forgetKernelCode());
     this.cpu.setU32('fuel', FUEL);
     this.#clearJumpCaches();
   }
@@ -244,7 +250,7 @@ export class Machine {
   #step(): MachineExit | undefined {
     try {
       const slot = this.#nextSlot();
-      this.#runtime.enter(slot);
+      this.#kernel.run(slot);
       if (this.#helperError !== undefined) this.#throwHelperError();
       return this.#handle();
     } catch (problem) {
@@ -296,7 +302,7 @@ export class Machine {
   }
 
   #site(index: number): Site {
-    const site = this.#translator.sites[index];
+    const site = this.#translator.sites.get(index);
     if (site === undefined) throw new Error(`no site ${index}`);
     return site;
   }
@@ -320,6 +326,7 @@ export class Machine {
 
   /** The table slot for the code at rip. @throws GuestFault when it cannot be fetched */
   #nextSlot(): number {
+    if (this.#kernel.kernelChanged.value !== 0) this.#forgetKernelCode();
     const { cpu } = this;
     const low = cpu.u32('rip');
     const high = cpu.high('rip');
@@ -349,7 +356,7 @@ export class Machine {
     if (!isCanonical(high)) throw new GuestFault(Vector.generalProtection);
     const phys = this.#mmu.walk(low, high, user ? USER_FETCH : KERNEL_FETCH, true);
     if (phys < 0) throw new GuestFault(Vector.pageFault, this.#mmu.errorCode, low, high);
-    this.#spaces.noteFetch(this.cpu.ripNumber, phys, user);
+    this.#kernel.noteFetch(low, high, phys, user ? 1 : 0);
     return phys;
   }
 
@@ -364,7 +371,7 @@ export class Machine {
   #noteNextPage(address: number, user: boolean): void {
     const next = nextPageOf(address);
     const phys = this.#mmu.walk(next >>> 0, Math.floor(next / 2 ** 32) >>> 0, user ? USER_FETCH : KERNEL_FETCH, true);
-    if (phys >= 0) this.#spaces.noteFetch(next, phys, user);
+    if (phys >= 0) this.#kernel.noteFetch(next >>> 0, Math.floor(next / 2 ** 32) >>> 0, phys, user ? 1 : 0);
   }
 
   #faultOnNextPage(low: number, high: number, user: boolean): never {
@@ -380,7 +387,7 @@ export class Machine {
     if (!isCanonical(high)) return undefined;
     const phys = this.#mmu.walk(address >>> 0, high, user ? USER_FETCH : KERNEL_FETCH, false);
     if (phys < 0) return undefined;
-    if (!user) this.#spaces.noteFetch(address, phys, user);
+    if (!user) this.#kernel.noteFetch(address >>> 0, high, phys, 0);
     return decodeBlock(this.#window(address, phys, user), address, 64);
   }
 
@@ -489,7 +496,7 @@ export class Machine {
 
   #runPart(raw: RawBlock, first: number, count: number): MachineExit | undefined {
     this.cpu.setU32('leaveAfter', 0);
-    this.#runtime.enter(this.#translator.carefulSlot(raw, first, count));
+    this.#kernel.run(this.#translator.carefulSlot(raw, first, count));
     if (this.#helperError !== undefined) this.#throwHelperError();
     return this.#handle();
   }
@@ -533,20 +540,15 @@ export class Machine {
     if (site.flagKind >= 0) this.cpu.setU32('flagKind', site.flagKind);
   }
 
-  /** The TLB lacks a page: fills it and returns the WebAssembly address, or 0 to leave. */
+  /** An access that the kernel's `miss` leaves: it crosses pages, stores to a watched or clean page, or faults unusually. */
   #miss(low: number, high: number, index: number): number {
     const mmu = this.#mmu;
     const site = this.#site(index);
     const crosses = (low & (PAGE_BYTES - 1)) + site.rangeBytes > PAGE_BYTES;
     if (crosses || !isCanonical(high)) return this.#leaveCareful(index);
     const phys = mmu.walk(low, high, accessKind(site.user, site.firstWrites), true);
-    if (phys < 0) {
-      const first = low + site.firstOffset;
-      throw new GuestFault(Vector.pageFault, mmu.errorCode, first >>> 0, high >>> 0);
-    }
-    const storesAllowed = mmu.fill(site.user, low, high >>> 0, phys);
-    if (site.rangeWrites && !storesAllowed) return this.#leaveCareful(index);
-    return REGION.ram + phys;
+    if (phys >= 0) return this.#leaveCareful(index);
+    throw new GuestFault(Vector.pageFault, mmu.errorCode, (low + site.firstOffset) >>> 0, high);
   }
 
   #leaveCareful(index: number): number {
@@ -565,7 +567,7 @@ export class Machine {
     cpu.setU32('accessPhys', phys);
     const first = PAGE_BYTES - (low & (PAGE_BYTES - 1));
     if (bytes <= first) {
-      if (site.rangeWrites && this.#mmu.protectedPages[phys >>> 12] === 1) this.#noteStore(phys, phys, bytes);
+      if (site.rangeWrites && this.#mmu.isProtected(phys >>> 12)) this.#noteStore(phys, phys, bytes);
       return REGION.ram + phys;
     }
     const nextLow = (low + first) >>> 0;
@@ -602,7 +604,7 @@ export class Machine {
     const all = new Uint8Array(this.memory.buffer);
     for (const { from, to, length } of this.#pendingStores.splice(0)) {
       if (from !== to) all.copyWithin(REGION.ram + to, REGION.ram + from, REGION.ram + from + length);
-      if (this.#mmu.protectedPages[to >>> 12] === 1) this.#storedToCode(to, length);
+      if (this.#mmu.isProtected(to >>> 12)) this.#storedToCode(to, length);
     }
   }
 
@@ -704,23 +706,13 @@ export class Machine {
 
   // ---- paging ----
 
-  #loadPageTables(cr3: bigint): void {
-    this.cpu.setU64('cr3', cr3);
-    this.#mmu.flushNonGlobal();
-    this.#spaces.switched();
-  }
-
   #pagingChanged(): void {
-    this.#mmu.flushAll();
-    this.#spaces.switched();
+    this.#kernel.pagingChanged();
   }
 
-  #invalidatePage(low: number, high: number): void {
-    this.#mmu.flushPage(low, high);
-    this.#spaces.pageChanged();
-  }
-
+  /** Kernel code is mapped otherwise than its translation supposes. */
   #forgetKernelCode(): void {
+    this.#kernel.acknowledgeKernelChange();
     this.#translator.invalidateAll();
     this.#clearJumpCaches();
   }

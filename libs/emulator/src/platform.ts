@@ -22,12 +22,8 @@ export class Platform {
   readonly #random: SeededRandom;
   readonly #waiting = new Set<number>();
   #timerPeriod = 0;
-  /** Retired user-mode instructions when the fuel was last loaded, and the fuel then. */
-  #userBase = 0;
-  #fuelLoaded = 0;
   /** User-mode count at which the timer is due. */
   #timerDue = Number.POSITIVE_INFINITY;
-  #timeStampReads = 0n;
 
   constructor(cpu: CpuState, seed: number, loadPageTables: (cr3: bigint) => void) {
     this.#cpu = cpu;
@@ -38,13 +34,16 @@ export class Platform {
 
   /** Retired user-mode instructions, exact at block boundaries. */
   get userInstructions(): number {
-    return this.#userBase + this.#fuelLoaded - (this.#cpu.u32('userFuel') | 0);
+    const cpu = this.#cpu;
+    return Number(cpu.u64('userBase')) + cpu.u32('fuelLoaded') - (cpu.u32('userFuel') | 0);
   }
 
   #loadFuel(): void {
-    this.#userBase = this.userInstructions;
-    this.#fuelLoaded = Math.max(0, Math.min(FAR_AWAY, this.#timerDue - this.#userBase));
-    this.#cpu.setU32('userFuel', this.#fuelLoaded);
+    const base = this.userInstructions;
+    const fuel = Math.max(0, Math.min(FAR_AWAY, this.#timerDue - base));
+    this.#cpu.setU64('userBase', BigInt(base));
+    this.#cpu.setU32('fuelLoaded', fuel);
+    this.#cpu.setU32('userFuel', fuel);
   }
 
   /** The fuel is used up: raises the timer when it is due and loads the fuel anew. */
@@ -89,8 +88,9 @@ export class Platform {
   }
 
   timeStamp(): bigint {
-    this.#timeStampReads += 1n;
-    return TSC_STEP * this.#timeStampReads + BigInt(this.userInstructions);
+    const reads = this.#cpu.u64('timeStampReads') + 1n;
+    this.#cpu.setU64('timeStampReads', reads);
+    return TSC_STEP * reads + BigInt(this.userInstructions);
   }
 
   in(port: number): number {

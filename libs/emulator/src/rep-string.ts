@@ -174,7 +174,7 @@ export class StringUnit {
   }
 
   #noticeStore(phys: number, length: number): void {
-    if (this.#mmu.protectedPages[phys >>> 12] === 1) this.#onProtectedStore(phys, length);
+    if (this.#mmu.isProtected(phys >>> 12)) this.#onProtectedStore(phys, length);
   }
 
   #accumulator(bytes: number): bigint {

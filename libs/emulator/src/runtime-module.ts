@@ -10,14 +10,11 @@ export const TABLE_SIZE = 65536;
 /** What the run loop and generated code call in the runtime module. */
 export interface Runtime {
   readonly table: WebAssembly.Table;
-  /** Runs generated code from a table slot until it leaves. */
-  enter(slot: number): void;
   readonly helpers: WebAssembly.ModuleImports;
 }
 
 /** Called by generated code; addresses come in halves, because an i64 argument would become a bigint. */
 export interface RuntimeImports {
-  miss(low: number, high: number, site: number): number;
   careful(low: number, high: number, site: number): number;
 }
 
@@ -31,7 +28,7 @@ const accessHelper = (imported: number): CodeWriter => {
   return code;
 };
 
-/** Loads the parameters of a fragment from the state area and goes to a slot. */
+/** Runs generated code from a table slot until it leaves: loads the parameters of a fragment from the state area. */
 const enter = (passedRegisters: readonly number[], record: boolean, fragmentType: number): CodeWriter => {
   const code = new CodeWriter(1);
   for (const register of passedRegisters) code.loadAt(Op.i64Load, gprAddress(register));
@@ -106,20 +103,16 @@ export const createRuntime = (
   const fragmentType = module.type(fragmentParameters(passedRegisters, record), []);
   const scriptType = module.type([I32, I32, I32], [I32]);
   const accessType = module.type([I64, I32], [I32]);
-  const miss = module.importFunction('s', 'miss', scriptType);
   const careful = module.importFunction('s', 'careful', scriptType);
-  module.export('miss', module.add(accessType, accessHelper(miss)));
   module.export('careful', module.add(accessType, accessHelper(careful)));
-  module.export('flags', module.add(module.type([I32, I64, I64], [I32]), flags()));
   module.export('enter', module.add(module.type([I32], []), enter(passedRegisters, record, fragmentType)));
+  module.export('flags', module.add(module.type([I32, I64, I64], [I32]), flags()));
   const bytes = module.finish(memoryPages, { type: fragmentType, size: TABLE_SIZE, define: true });
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-    s: { miss: imports.miss, careful: imports.careful },
+    s: { careful: imports.careful },
     m: { memory },
   });
-  const { table, enter: enterSlot, ...helpers } = instance.exports;
-  if (!(table instanceof WebAssembly.Table) || typeof enterSlot !== 'function') {
-    throw new Error('the runtime module lacks its exports');
-  }
-  return { table, enter: enterSlot as (slot: number) => void, helpers: helpers as WebAssembly.ModuleImports };
+  const { table, ...helpers } = instance.exports;
+  if (!(table instanceof WebAssembly.Table)) throw new Error('the runtime module lacks its table');
+  return { table, helpers: helpers as WebAssembly.ModuleImports };
 };

@@ -1,4 +1,6 @@
+import { Mnemonic } from 'iced-x86';
 import type { Insn } from './decode.js';
+import { ACCESS, OPERATION, REGION, SITE_TABLE } from './state-layout.js';
 
 /** A block as the raw trace names it (ADR 002). `rawId` indexes `Machine.blocks`. */
 export interface RawBlock {
@@ -36,4 +38,80 @@ export interface Site {
   readonly rangeWrites: boolean;
   /** Index of the reference slot that the (first) access fills. */
   readonly slot: number;
+}
+
+const operationOf = ({ mnemonic, operands }: Insn): number => {
+  const [to] = operands;
+  switch (mnemonic) {
+    case Mnemonic.Iretq:
+      return OPERATION.iretq;
+    case Mnemonic.Mov:
+      return to?.kind === 'control' && to.register === 3 ? OPERATION.movCr3 : OPERATION.none;
+    case Mnemonic.Invlpg:
+      return OPERATION.invlpg;
+    case Mnemonic.Rdtsc:
+      return OPERATION.rdtsc;
+    default:
+      return OPERATION.none;
+  }
+};
+
+/** All sites of generated code, by index; a row for each in the machine's memory (SITE_TABLE) tells assembly/ what it needs. */
+export class SiteTable {
+  readonly #sites: (Site | undefined)[] = [];
+  readonly #view: DataView;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#view = new DataView(memory.buffer);
+  }
+
+  get length(): number {
+    return this.#sites.length;
+  }
+
+  get(index: number): Site | undefined {
+    return this.#sites[index];
+  }
+
+  /** Index of the new site. @throws RangeError when the table is full */
+  add(site: Site): number {
+    const index = this.#sites.push(site) - 1;
+    if (index >= SITE_TABLE.entries) throw new RangeError(`more than ${SITE_TABLE.entries} sites of generated code`);
+    this.#write(REGION.sites + index * SITE_TABLE.entryBytes, site);
+    return index;
+  }
+
+  #write(
+    at: number,
+    { block, instruction, user, flagKind, firstOffset, firstWrites, rangeBytes, rangeWrites }: Site,
+  ): void {
+    const view = this.#view;
+    const source = instruction.operands[1];
+    view.setBigInt64(at + SITE_TABLE.rip, BigInt(instruction.address), true);
+    view.setInt32(at + SITE_TABLE.flagKind, flagKind, true);
+    view.setUint16(at + SITE_TABLE.slotsBefore, instruction.slotsBefore, true);
+    view.setUint16(at + SITE_TABLE.slots, block.slots, true);
+    view.setUint8(at + SITE_TABLE.index, instruction.index);
+    view.setUint8(at + SITE_TABLE.instructions, block.instructions);
+    view.setUint8(at + SITE_TABLE.length, instruction.next - instruction.address);
+    view.setUint8(at + SITE_TABLE.user, user ? 1 : 0);
+    view.setUint16(at + SITE_TABLE.rangeBytes, rangeBytes, true);
+    view.setUint8(
+      at + SITE_TABLE.access,
+      (firstWrites ? ACCESS.firstWrites : 0) | (rangeWrites ? ACCESS.rangeWrites : 0),
+    );
+    view.setUint8(at + SITE_TABLE.operation, operationOf(instruction));
+    view.setUint8(at + SITE_TABLE.operand, source?.kind === 'register' ? source.register : 0);
+    view.setInt16(at + SITE_TABLE.firstOffset, firstOffset, true);
+  }
+
+  /** Lets go of the sites of dropped code. */
+  release(first: number, last: number): void {
+    this.#sites.fill(undefined, first, last);
+  }
+
+  /** Forgets all sites: no code refers to any. */
+  clear(): void {
+    this.#sites.length = 0;
+  }
 }

@@ -79,6 +79,12 @@ const FIELDS = {
   dr3: 'u64',
   dr6: 'u64',
   dr7: 'u64',
+  timeStampReads: 'u64',
+  /** Retired user-mode instructions when `userFuel` was last loaded with `fuelLoaded`. */
+  userBase: 'u64',
+  fuelLoaded: 'u32',
+  /** 1 = exceptions end the run instead of entering the guest's handlers. */
+  exceptionsExit: 'u32',
 } as const satisfies Record<string, FieldType>;
 
 export type StateField = keyof typeof FIELDS;
@@ -104,6 +110,8 @@ export const gprAddress = (register: number): number => register * 8;
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const PAGE_BYTES = 4096;
 
 /**
  * A TLB entry has 32 bytes: read tag (u64: page address, or ones when invalid), write tag (u64), addend (u32: what turns the
@@ -135,6 +143,37 @@ export const COLUMNS = {
   extras: { entries: 768 * KIB, guard: 256 * KIB },
 } as const;
 
+/** Records of address spaces, each with its list of code mappings (assembly/spaces.ts). */
+const SPACES = { count: 256, bytes: 4 * KIB } as const;
+
+/**
+ * What assembly/ must know of a site, a row each: address of the instruction (u64), lazy flag kind or a negative number (i32), reference slots before the
+ * instruction and in its block (u16 each), its index in the block, its block's instructions, its length, user mode (u8 each), bytes
+ * of the checked range (u16), ACCESS bits, OPERATION, register operand (u8 each), offset of the first access (i16).
+ */
+export const SITE_TABLE = {
+  entries: 256 * KIB,
+  entryBytes: 32,
+  rip: 0,
+  flagKind: 8,
+  slotsBefore: 12,
+  slots: 14,
+  index: 16,
+  instructions: 17,
+  length: 18,
+  user: 19,
+  rangeBytes: 20,
+  access: 22,
+  operation: 23,
+  operand: 24,
+  firstOffset: 26,
+} as const;
+
+export const ACCESS = { firstWrites: 1, rangeWrites: 2 } as const;
+
+/** System instructions that assembly/ does itself. */
+export const OPERATION = { none: 0, iretq: 1, movCr3: 2, invlpg: 3, rdtsc: 4 } as const;
+
 const placeRegions = () => {
   let next = 64 * KIB;
   const place = (bytes: number): number => {
@@ -142,17 +181,25 @@ const placeRegions = () => {
     next += Math.ceil(bytes / (64 * KIB)) * 64 * KIB;
     return address;
   };
-  return {
+  const regions = {
     kernelTlb: place(TLB_BYTES),
     userTlb: place(TLB_BYTES),
     kernelJumpCache: place(JUMP_CACHE_BYTES),
     userJumpCache: place(JUMP_CACHE_BYTES),
+    /** Indexes of TLB entries that are not global. */
+    tlbLog: place(2 * 4 * TLB.entries),
+    largeRegions: place(4 * KIB),
+    /** A byte a page of guest-physical memory: 1 = stores must be noticed. */
+    protectedPages: place(GIB / PAGE_BYTES),
+    kernelCode: place(4 * KIB),
+    spaces: place(SPACES.count * SPACES.bytes),
+    sites: place(SITE_TABLE.entries * SITE_TABLE.entryBytes),
     events: place(4 * COLUMNS.events.entries),
     addresses: place(4 * COLUMNS.addresses.entries),
     extras: place(4 * COLUMNS.extras.entries),
     encoder: place(16 * MIB),
-    ram: next,
   };
+  return { ...regions, ram: next };
 };
 
 /** Byte address of each region of the machine's memory. */
@@ -190,4 +237,27 @@ export const ExitReason = {
   stepped: 8,
   /** An interrupt waits and IF was just set. */
   interrupt: 9,
+  /** A helper has entered a handler of the guest: on at rip. */
+  delivered: 10,
 } as const;
+
+const upperCase = (name: string): string => name.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
+
+const prefixed = (prefix: string, values: Readonly<Record<string, number>>): [string, number][] =>
+  Object.entries(values).map(([name, value]) => [`${prefix}_${upperCase(name)}`, value]);
+
+/** Every number that assembly/ shares with this file, by the name it has there. */
+export const assemblyConstants = (): ReadonlyMap<string, number> =>
+  new Map([
+    ...prefixed('STATE', STATE),
+    ...prefixed('REGION', REGION),
+    ...prefixed('TLB', TLB),
+    ...prefixed('JUMP_CACHE', JUMP_CACHE),
+    ...prefixed('SITE', SITE_TABLE),
+    ...prefixed('ACCESS', ACCESS),
+    ...prefixed('OPERATION', OPERATION),
+    ...prefixed('EXIT', ExitReason),
+    ['SPACES', SPACES.count],
+    ['SPACE_BYTES', SPACES.bytes],
+    ['EXTRA_LIMIT', REGION.extras + 4 * (COLUMNS.extras.entries - COLUMNS.extras.guard)],
+  ]);

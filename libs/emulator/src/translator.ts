@@ -2,12 +2,13 @@ import type { DecodedBlock } from './decode.js';
 import { discoverFragment, type Fragment, samePage } from './fragment.js';
 import { type EmitterContext, FunctionEmitter, fragmentParameters, type Helpers } from './lift/function-emitter.js';
 import { TABLE_SIZE } from './runtime-module.js';
-import type { RawBlock, Site } from './sites.js';
-import { ExitReason, gprAddress, STATE } from './state-layout.js';
+import { type RawBlock, SiteTable } from './sites.js';
+import { ExitReason, gprAddress, SITE_TABLE, STATE } from './state-layout.js';
 import { FragmentWriter, type Linker, type Target, writeCareful } from './structure.js';
 import { CodeWriter, I32, I64, ModuleWriter, Op } from './wasm-writer.js';
 
 const MAX_FRAGMENTS = 300;
+const SITES_BEFORE_RESTART = SITE_TABLE.entries / 2;
 const PAGE_SHIFT = 12;
 const PAGE_BYTES = 1 << PAGE_SHIFT;
 
@@ -47,7 +48,7 @@ export interface TranslatorHost {
 /** Gives every address that control reaches a table slot with code in it, and takes the code away when the text changes. */
 export class Translator {
   readonly blocks: RawBlock[] = [];
-  readonly sites: (Site | undefined)[] = [];
+  readonly sites: SiteTable;
   translations = 0;
   readonly #host: TranslatorHost;
   readonly #kernel = new Map<number, Entry>();
@@ -63,6 +64,7 @@ export class Translator {
 
   constructor(host: TranslatorHost) {
     this.#host = host;
+    this.sites = new SiteTable(host.memory);
   }
 
   /** The slot of translated code at an address that is mapped to `phys` now; undefined when there is none, or when its block crosses pages. */
@@ -74,6 +76,7 @@ export class Translator {
   /** The slot for a block that was just fetched; translates what is missing. */
   slotFor(block: DecodedBlock, user: boolean): number {
     this.releaseSites();
+    if (this.sites.length > SITES_BEFORE_RESTART) this.#restart();
     const entry = this.#entry(block.address, user, userKey(block, user));
     if (entry.unit === undefined) new UnitBuilder(this, this.#host, user).build(block);
     return entry.slot;
@@ -111,6 +114,13 @@ export class Translator {
     this.#drop(units);
   }
 
+  /** Sites are numbered on and on: when their table is nearly full, all code is made anew. */
+  #restart(): void {
+    this.invalidateAll();
+    this.#dropped = [];
+    this.sites.clear();
+  }
+
   #drop(units: ReadonlySet<Unit>): void {
     if (units.size === 0) return;
     const lost: Entry[] = [];
@@ -138,7 +148,7 @@ export class Translator {
 
   /** Lets go of the sites of dropped code. */
   private releaseSites(): void {
-    for (const { firstSite, lastSite } of this.#dropped) this.sites.fill(undefined, firstSite, lastSite);
+    for (const { firstSite, lastSite } of this.#dropped) this.sites.release(firstSite, lastSite);
     this.#dropped = [];
   }
 
@@ -299,7 +309,7 @@ class UnitBuilder implements Linker {
       helpers: this.#builder.helpers,
       passedRegisters: host.passedRegisters,
       fragmentType: this.#builder.fragmentType,
-      addSite: (site) => translator.sites.push(site) - 1,
+      addSite: (site) => translator.sites.add(site),
     };
     translator.translations += 1;
   }

@@ -1,4 +1,5 @@
 import { Machine, type MachineExit } from '../src/index.js';
+import { loadEmulatorKernel } from '../src/node.js';
 import { type Area, areasOf, PAGE_BYTES } from './areas.js';
 import type { Batch, Case } from './batch.js';
 import type { Outcome } from './native-host.js';
@@ -74,7 +75,14 @@ export class GuestHost {
 
   #newMachine(): Machine {
     const { bits, record } = this;
-    return new Machine({ ramBytes: RAM_BYTES, bits, record, exceptionsExit: true, instructionBudget: BUDGET });
+    return new Machine({
+      kernel: loadEmulatorKernel(),
+      ramBytes: RAM_BYTES,
+      bits,
+      record,
+      exceptionsExit: true,
+      instructionBudget: BUDGET,
+    });
   }
 
   /** Maps the areas and enters 64-bit mode. */

@@ -12,6 +12,8 @@ const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
 export interface GuestOptions {
   /** The guest kernel with its stage's optimisations folded in. */
   readonly image: ElfImage;
+  /** The emulator's compiled kernel (`loadEmulatorKernel` of @pvtrail/emulator/node). */
+  readonly emulatorKernel: WebAssembly.Module;
   readonly parameters: BootParameters;
   /** The guest has failed when it retires more instructions than this. */
   readonly instructionBudget: number;
@@ -45,9 +47,10 @@ export class Guest {
   readonly machine: Machine;
   readonly #image: ElfImage;
 
-  constructor({ image, parameters, instructionBudget, sink }: GuestOptions) {
+  constructor({ image, emulatorKernel, parameters, instructionBudget, sink }: GuestOptions) {
     this.#image = image;
     this.machine = new Machine({
+      kernel: emulatorKernel,
       ramBytes: parameters.ramBytes,
       bits: image.bits,
       record: sink !== undefined,

@@ -173,6 +173,12 @@ const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
   addToStack(e, width / 8);
 };
 
+/** The address goes to where assembly/ expects it. */
+const invalidatePage: Lifter = (e) => {
+  e.code.storeAt(Op.i64Store, STATE.scratch0, () => e.effectiveAddress());
+  e.endInSystem();
+};
+
 const leaveFrame: Lifter = (e) => {
   const place = e.accessRegister(RBP, 0, 8, false);
   e.load(place, 64);
@@ -367,6 +373,7 @@ export const MOVES: readonly (readonly [Mnemonic, Lifter])[] = [
   [Mnemonic.Lea, loadAddress],
   [Mnemonic.Push, push],
   [Mnemonic.Pop, pop],
+  [Mnemonic.Invlpg, invalidatePage],
   [Mnemonic.Leave, leaveFrame],
   [Mnemonic.Xlatb, translateByte],
   [Mnemonic.Lahf, loadFlags],

@@ -1,0 +1,171 @@
+import { isCanonical, isProtected, KIND_WRITE, walk } from './paging';
+import { EXCEPTION, keepAddresses, recordAddress, recordEvent, recordExtra } from './recording';
+
+/** Enters and leaves handlers in 64-bit mode (SDM vol. 3A §6.14). Whatever is unusual is left to JavaScript, with nothing changed. */
+
+const RSP: usize = 4;
+const INTERRUPT_GATE: u32 = 0xe;
+const TRAP_GATE: u32 = 0xf;
+const TSS_RSP0: u64 = 4;
+const TSS_IST1: u64 = 36;
+
+const IF: u32 = 0x200;
+const TF: u32 = 0x100;
+const NT: u32 = 0x4000;
+const RF: u32 = 0x10000;
+const ARITHMETIC: u32 = 0x8d5;
+/** What iret loads at privilege level 0: the arithmetic flags, TF, IF, DF, IOPL, NT, RF, AC, ID. */
+const RETURNED: u32 = 0x257fd5;
+/** The lazy form of flags that are stored as they are. */
+const EXPLICIT: u32 = 3;
+
+/** Vectors 8, 10 to 14 and 17 push an error code. */
+const WITH_ERROR_CODE: u32 = 0x27d00;
+
+// @ts-ignore: decorator
+@external('runtime', 'flags')
+declare function arithmeticFlags(kind: u32, a: u64, b: u64): u32;
+
+export function gpr(register: usize): u64 {
+  return load<u64>(register << 3);
+}
+
+function setGpr(register: usize, value: u64): void {
+  store<u64>(register << 3, value);
+}
+
+function flags(): u32 {
+  const kind = load<u32>(STATE_FLAG_KIND);
+  return arithmeticFlags(kind, load<u64>(STATE_FLAG_A), load<u64>(STATE_FLAG_B)) | load<u32>(STATE_SYSTEM_FLAGS);
+}
+
+function setFlags(value: u32): void {
+  store<u32>(STATE_FLAG_KIND, EXPLICIT);
+  store<u64>(STATE_FLAG_A, value & ARITHMETIC);
+  store<u32>(STATE_SYSTEM_FLAGS, (value & ~ARITHMETIC) | 2);
+}
+
+let unusual: bool = false;
+
+/** WebAssembly address of `bytes` bytes in one page, for the CPU itself; sets `unusual` when there is none. */
+function place(address: u64, bytes: u64, kind: u32): usize {
+  if ((address & 0xfff) + bytes > 0x1000 || !isCanonical(address)) {
+    unusual = true;
+    return 0;
+  }
+  const phys = walk(address, kind, true);
+  if (phys < 0 || ((kind & KIND_WRITE) != 0 && isProtected(phys))) {
+    unusual = true;
+    return 0;
+  }
+  return REGION_RAM + phys;
+}
+
+/** The descriptor of a 64-bit code segment in the GDT; sets `unusual` for any other. */
+function codeDescriptor(selector: u32): u64 {
+  if ((selector & 4) != 0 || selector < 4 || (selector | 7) > load<u32>(STATE_GDTR_LIMIT)) {
+    unusual = true;
+    return 0;
+  }
+  const at = place(load<u64>(STATE_GDTR_BASE) + (selector & 0xfff8), 8, 0);
+  if (unusual) return 0;
+  const descriptor = load<u64>(at);
+  const isCode = ((descriptor >> 43) & 3) == 3;
+  const present = ((descriptor >> 47) & 1) == 1;
+  const long = ((descriptor >> 53) & 1) == 1;
+  if (!isCode || !present || !long) unusual = true;
+  return descriptor;
+}
+
+// What `prepare` found.
+let gateLow: u64 = 0;
+let gateHigh: u64 = 0;
+let newCpl: u32 = 0;
+let stackTop: u64 = 0;
+let frameAt: usize = 0;
+
+function frameBytes(vector: u32): u64 {
+  return ((WITH_ERROR_CODE >> vector) & 1) != 0 ? 48 : 40;
+}
+
+/** Looks whether a fault of the instruction at `rip` can be delivered here. Changes nothing that the guest could see. */
+export function prepareFault(vector: u32): bool {
+  unusual = false;
+  if (vector * 16 + 15 > load<u32>(STATE_IDTR_LIMIT)) return false;
+  const gate = place(load<u64>(STATE_IDTR_BASE) + vector * 16, 16, 0);
+  if (unusual) return false;
+  gateLow = load<u64>(gate);
+  gateHigh = load<u64>(gate, 8);
+  const type = <u32>(gateLow >> 40) & 0x1f;
+  if ((type != INTERRUPT_GATE && type != TRAP_GATE) || ((gateLow >> 47) & 1) == 0) return false;
+  const descriptor = codeDescriptor(<u32>(gateLow >> 16) & 0xffff);
+  const cpl = load<u32>(STATE_CPL);
+  newCpl = ((descriptor >> 42) & 1) == 1 ? cpl : <u32>(descriptor >> 45) & 3;
+  if (unusual || newCpl > cpl) return false;
+  stackTop = newStack(<u32>(gateLow >> 32) & 7, cpl) & ~(<u64>0xf);
+  const bytes = frameBytes(vector);
+  frameAt = place(stackTop - bytes, bytes, KIND_WRITE);
+  return !unusual;
+}
+
+function newStack(ist: u32, cpl: u32): u64 {
+  if (ist == 0 && newCpl == cpl) return gpr(RSP);
+  const offset = ist != 0 ? TSS_IST1 + 8 * (ist - 1) : TSS_RSP0 + 8 * newCpl;
+  const at = place(load<u64>(STATE_TR_BASE) + offset, 8, 0);
+  return unusual ? 0 : load<u64>(at);
+}
+
+/** Enters the handler that `prepareFault` found. */
+export function deliverFault(vector: u32, errorCode: u32): void {
+  const before = flags();
+  const bytes = <usize>frameBytes(vector);
+  const top = frameAt + bytes;
+  store<u64>(top - 8, load<u32>(STATE_SS_SELECTOR));
+  store<u64>(top - 16, gpr(RSP));
+  // A fault's frame has RF set, so that a debugger can resume the instruction (SDM vol. 3B §17.3.1.1).
+  store<u64>(top - 24, before | RF);
+  store<u64>(top - 32, load<u32>(STATE_CS_SELECTOR));
+  store<u64>(top - 40, load<u64>(STATE_RIP));
+  if (bytes == 48) store<u64>(top - 48, errorCode);
+  recordEvent(EXCEPTION, vector);
+  recordExtra(<u32>(top - REGION_RAM));
+  const cleared = before & ~(TF | NT | RF);
+  setFlags((<u32>(gateLow >> 40) & 0xf) == INTERRUPT_GATE ? cleared & ~IF : cleared);
+  setGpr(RSP, stackTop - bytes);
+  if (newCpl < load<u32>(STATE_CPL)) store<u32>(STATE_SS_SELECTOR, newCpl);
+  store<u32>(STATE_CS_SELECTOR, (<u32>(gateLow >> 16) & 0xfffc) | newCpl);
+  store<u32>(STATE_CPL, newCpl);
+  store<u64>(STATE_RIP, (gateLow & 0xffff) | ((gateLow >> 32) & 0xffff0000) | (gateHigh << 32));
+}
+
+/** iretq of the kernel (SDM vol. 2): five words, each a reference slot. False when it is left to JavaScript. */
+export function interruptReturn(slotsBefore: u32): bool {
+  if (load<u32>(STATE_CPL) != 0 || load<u32>(STATE_INTERRUPT_PENDING) != 0) return false;
+  unusual = false;
+  const frame = place(gpr(RSP), 40, 0);
+  if (unusual) return false;
+  const rip = load<u64>(frame);
+  const selector = <u32>load<u16>(frame, 8);
+  const loaded = load<u32>(frame, 16);
+  codeDescriptor(selector);
+  if (unusual || !isCanonical(rip) || (loaded & TF) != 0) return false;
+  keepAddresses(slotsBefore);
+  for (let word: usize = 0; word < 5; word++) recordAddress(<u32>(frame - REGION_RAM + 8 * word));
+  setFlags(((flags() & ~RETURNED) | (loaded & RETURNED)) & ~RF);
+  store<u32>(STATE_CS_SELECTOR, selector);
+  store<u32>(STATE_SS_SELECTOR, load<u16>(frame, 32));
+  store<u32>(STATE_CPL, selector & 3);
+  setGpr(RSP, load<u64>(frame, 24));
+  store<u64>(STATE_RIP, rip);
+  return true;
+}
+
+/** rdtsc (docs/adr/001): 100 for each read, and the user-mode instructions retired so far. */
+export function readTimeStamp(): void {
+  const reads = load<u64>(STATE_TIME_STAMP_READS) + 1;
+  store<u64>(STATE_TIME_STAMP_READS, reads);
+  const user = load<u64>(STATE_USER_BASE) + load<u32>(STATE_FUEL_LOADED) - load<i32>(STATE_USER_FUEL);
+  const value = 100 * reads + user;
+  setGpr(0, value & 0xffffffff);
+  setGpr(2, value >> 32);
+}
