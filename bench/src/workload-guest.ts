@@ -1,5 +1,5 @@
 import { FOOTPRINTS, parseGuestSpec, WORKLOADS, type Workload } from '@pvtrail/contracts';
-import type { RawSink } from '@pvtrail/emulator';
+import type { Machine, RawSink } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type ElfImage, Guest, parseElf } from '@pvtrail/guests';
 import { openKernelImages } from '@pvtrail/kernel-images';
@@ -55,11 +55,11 @@ const patchCallSites = (guest: Guest, records: ReturnType<Guest['boot']>['record
 };
 
 /** A booted and patched native 64-bit guest, stopped where its counted region begins: warmed up by one iteration. */
-export const startedGuest = (workload: Workload, iterations: number, sink?: RawSink): Guest => {
+export const startedGuest = (workload: Workload, iterations: number, sink?: RawSink, machine?: Machine): Guest => {
   const spec = parseGuestSpec({ stage: STAGE, workload, iterations });
   const guest = new Guest({
     image: stageImage(),
-    emulatorKernel: loadEmulatorKernel(),
+    machine: machine ?? loadEmulatorKernel(),
     parameters: {
       ramBytes: spec.ramMiB << 20,
       workload: WORKLOADS.indexOf(workload),

@@ -22,6 +22,11 @@ export class CpuState {
     this.#u32 = new Uint32Array(memory.buffer, 0, 1024);
     this.#u64 = new BigUint64Array(memory.buffer, 0, 512);
     this.#onPagingChange = onPagingChange;
+  }
+
+  /** All registers 0 but the bit of RFLAGS that is always set. */
+  reset(): void {
+    this.#u32.fill(0);
     this.rflags = BigInt(ALWAYS_SET);
   }
 

@@ -3,10 +3,12 @@ export {
   ENCODER_AREA,
   type GuestFailure,
   type GuestFailureCode,
+  type GuestSettings,
   Machine,
   type MachineCounters,
   type MachineExit,
   type MachineOptions,
+  type MachineShape,
   type RawSink,
 } from './machine.js';
 export type { RawColumns } from './recorder.js';

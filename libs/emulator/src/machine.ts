@@ -38,19 +38,27 @@ const PASSED_REGISTERS: readonly number[] = [];
 /** Called with the columns when they fill and whenever the machine stops; block ids index `machine.blocks`. */
 export type RawSink = (columns: RawColumns, machine: Machine) => void;
 
-export interface MachineOptions {
-  /** assembly/ compiled (`loadEmulatorKernel`). */
-  readonly kernel: WebAssembly.Module;
+/** What a machine is built as. */
+export interface MachineShape {
   readonly ramBytes: number;
   readonly bits: 64 | 32;
   readonly record: boolean;
+  /** Stop at exceptions instead of entering the guest's handlers. */
+  readonly exceptionsExit?: boolean;
+}
+
+/** What can differ from one guest to the next in the same machine. */
+export interface GuestSettings {
   /** Of the random port. */
   readonly seed?: number;
   /** Retired instructions (recording) or circles of control (not recording) after which the guest has failed. */
   readonly instructionBudget?: number;
-  /** Stop at exceptions instead of entering the guest's handlers. */
-  readonly exceptionsExit?: boolean;
   readonly sink?: RawSink;
+}
+
+export interface MachineOptions extends MachineShape, GuestSettings {
+  /** assembly/ compiled (`loadEmulatorKernel`). */
+  readonly kernel: WebAssembly.Module;
 }
 
 export type GuestFailureCode = 'guest/failed' | 'guest/deadlock' | 'guest/budget-exhausted';
@@ -97,7 +105,7 @@ export class Machine {
   readonly ram: Uint8Array;
   readonly cpu: CpuState;
   readonly #u32: Uint32Array;
-  readonly #options: MachineOptions;
+  readonly shape: MachineShape;
   readonly #mmu: Mmu;
   readonly #guestMemory: GuestMemory;
   readonly #translator: Translator;
@@ -107,7 +115,8 @@ export class Machine {
   readonly #system: SystemUnit;
   readonly #strings: StringUnit;
   readonly #platform: Platform;
-  readonly #budget: number;
+  #budget = NO_BUDGET;
+  #sink: RawSink | undefined;
   #circles = 0;
   /** The fault that a helper raised while generated code ran. */
   #raised = new GuestFault(Vector.generalProtection);
@@ -120,8 +129,8 @@ export class Machine {
       throw new RangeError(`ramBytes must be whole pages, at most ${MAX_RAM_BYTES}: ${options.ramBytes}`);
     }
     if (options.bits !== 64) throw new RangeError('this machine runs 64-bit guests only');
-    this.#options = options;
-    this.#budget = options.instructionBudget ?? NO_BUDGET;
+    const { ramBytes, bits, record, exceptionsExit = false } = options;
+    this.shape = { ramBytes, bits, record, exceptionsExit };
     const memoryPages = Math.ceil((REGION.ram + options.ramBytes) / WASM_PAGE_BYTES);
     this.memory = new WebAssembly.Memory({ initial: memoryPages, maximum: memoryPages });
     this.ram = new Uint8Array(this.memory.buffer, REGION.ram, options.ramBytes);
@@ -135,8 +144,6 @@ export class Machine {
     });
     this.#kernel.setRecording(options.record ? 1 : 0);
     this.#mmu = new Mmu(this.#kernel, this.memory, options.ramBytes);
-    this.#kernel.resetSpaces();
-    this.cpu.setU32('exceptionsExit', options.exceptionsExit === true ? 1 : 0);
     this.#translator = new Translator({
       memory: this.memory,
       memoryPages,
@@ -152,25 +159,49 @@ export class Machine {
         repString: (site: number) => this.#repString(site),
       },
       fetch: (address, user) => this.#fetchQuietly(address, user),
+      physicalOf: (address, user) => this.#physicalOf(address, user),
       protect: (page) => this.#mmu.protect(page),
       unprotect: (page) => this.#mmu.unprotect(page),
     });
     this.#recorder = new Recorder(options.record, this.cpu, this.memory, this.#translator.blocks, (columns) =>
-      options.sink?.(columns, this),
+      this.#sink?.(columns, this),
     );
     const onProtectedStore = (phys: number, length: number): void => this.#storedToCode(phys, length);
     this.#guestMemory = new GuestMemory(this.memory, this.#mmu, onProtectedStore);
     this.#interrupts = new InterruptUnit(this.cpu, this.#guestMemory, this.#recorder);
-    this.#platform = new Platform(this.cpu, options.seed ?? DEFAULT_SEED, (cr3) => this.#kernel.loadPageTables(cr3));
+    this.#platform = new Platform(this.cpu, (cr3) => this.#kernel.loadPageTables(cr3));
     this.#system = new SystemUnit(this.cpu, this.#guestMemory, this.#recorder, this.#platform, (low, high) =>
       this.#kernel.invalidatePageHalves(low, high),
     );
     this.#strings = new StringUnit(this.cpu, this.#mmu, this.#recorder, this.memory, onProtectedStore);
+    this.#begin(options);
+  }
+
+  /**
+   * Makes the machine new for another guest: memory and CPU are as at first. Code translated for earlier guests is used again where
+   * this one has the same text; nothing else depends on what ran before.
+   */
+  reset(settings: GuestSettings): void {
+    this.#translator.invalidateAll();
+    this.ram.fill(0);
+    this.#begin(settings);
+  }
+
+  #begin({ seed = DEFAULT_SEED, instructionBudget = NO_BUDGET, sink }: GuestSettings): void {
+    this.#budget = instructionBudget;
+    this.#sink = sink;
+    this.#circles = 0;
+    this.cpu.reset();
+    this.cpu.setU32('exceptionsExit', this.shape.exceptionsExit === true ? 1 : 0);
     this.cpu.setU32('fuel', FUEL);
+    this.#kernel.flushAll();
+    this.#kernel.resetSpaces();
+    this.#recorder.begin();
+    this.#platform.begin(seed);
     this.#clearJumpCaches();
   }
 
-  /** Every block met so far; a block's index is its id in the raw columns. */
+  /** Every block met so far, by this and by earlier guests; a block's index is its id in the raw columns. */
   get blocks(): readonly RawBlock[] {
     return this.#translator.blocks;
   }
@@ -183,7 +214,7 @@ export class Machine {
   get counters(): MachineCounters {
     const circles = this.#circles + FUEL - this.cpu.u32('fuel');
     return {
-      instructions: this.#options.record ? this.#recorder.instructions : circles,
+      instructions: this.shape.record ? this.#recorder.instructions : circles,
       userInstructions: this.#platform.userInstructions,
       drains: this.#recorder.drains,
       translations: this.#translator.translations,
@@ -227,7 +258,7 @@ export class Machine {
       message,
       rip: this.cpu.rip,
       registers: Array.from({ length: 16 }, (_, register) => this.cpu.gpr(register)),
-      lastBlocks: this.#options.record ? this.#recorder.lastBlocks.map((id) => blocks[id]?.virt ?? 0n) : [],
+      lastBlocks: this.shape.record ? this.#recorder.lastBlocks.map((id) => blocks[id]?.virt ?? 0n) : [],
       bytes: this.#bytesAtRip(),
     };
   }
@@ -313,7 +344,7 @@ export class Machine {
 
   #drained(): MachineExit | undefined {
     const { cpu } = this;
-    if (this.#options.record) this.#recorder.drain();
+    if (this.shape.record) this.#recorder.drain();
     else {
       this.#circles += FUEL;
       cpu.setU32('fuel', FUEL);
@@ -383,12 +414,16 @@ export class Machine {
 
   /** The block at an address if its page is mapped; touches nothing. */
   #fetchQuietly(address: number, user: boolean): DecodedBlock | undefined {
+    const phys = this.#physicalOf(address, user);
+    return phys < 0 ? undefined : decodeBlock(this.#window(address, phys, user), address, 64);
+  }
+
+  #physicalOf(address: number, user: boolean): number {
     const high = Math.floor(address / 2 ** 32) >>> 0;
-    if (!isCanonical(high)) return undefined;
+    if (!isCanonical(high)) return -1;
     const phys = this.#mmu.walk(address >>> 0, high, user ? USER_FETCH : KERNEL_FETCH, false);
-    if (phys < 0) return undefined;
-    if (!user) this.#kernel.noteFetch(address >>> 0, high, phys, 0);
-    return decodeBlock(this.#window(address, phys, user), address, 64);
+    if (phys >= 0 && !user) this.#kernel.noteFetch(address >>> 0, high, phys, 0);
+    return phys;
   }
 
   /** The bytes of the longest block that can begin at an address. */
@@ -441,7 +476,7 @@ export class Machine {
   #raise(fault: GuestFault): MachineExit | undefined {
     const { vector, errorCode, low, high } = fault;
     const { cpu } = this;
-    if (this.#options.exceptionsExit === true) {
+    if (this.shape.exceptionsExit === true) {
       const address = (BigInt(high) << 32n) | BigInt(low);
       return { kind: 'exception', vector, errorCode: hasErrorCode(vector) ? errorCode : 0, address };
     }
@@ -450,7 +485,7 @@ export class Machine {
   }
 
   #deliver(delivery: Delivery): MachineExit | undefined {
-    if (this.#options.exceptionsExit === true && delivery.cause === 'software') {
+    if (this.shape.exceptionsExit === true && delivery.cause === 'software') {
       return { kind: 'exception', vector: delivery.vector, errorCode: 0, address: 0n };
     }
     this.#interrupts.deliver(delivery);

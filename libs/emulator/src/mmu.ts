@@ -39,7 +39,6 @@ export class Mmu {
     this.#kernel = kernel;
     this.#protectedPages = new Uint8Array(memory.buffer, REGION.protectedPages, Math.ceil(ramBytes / 4096));
     kernel.setRamBytes(ramBytes);
-    kernel.flushAll();
   }
 
   /** Of the last failed walk: the error code of its page fault (SDM vol. 3A §4.7). */

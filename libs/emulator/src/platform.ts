@@ -19,16 +19,24 @@ export class Platform {
   console = '';
   readonly #cpu: CpuState;
   readonly #loadPageTables: (cr3: bigint) => void;
-  readonly #random: SeededRandom;
+  #random = new SeededRandom(0);
   readonly #waiting = new Set<number>();
   #timerPeriod = 0;
   /** User-mode count at which the timer is due. */
   #timerDue = Number.POSITIVE_INFINITY;
 
-  constructor(cpu: CpuState, seed: number, loadPageTables: (cr3: bigint) => void) {
+  constructor(cpu: CpuState, loadPageTables: (cr3: bigint) => void) {
     this.#cpu = cpu;
-    this.#random = new SeededRandom(seed);
     this.#loadPageTables = loadPageTables;
+  }
+
+  /** For a new guest, whose CPU has been reset. `seed` is that of the random port. */
+  begin(seed: number): void {
+    this.console = '';
+    this.#random = new SeededRandom(seed);
+    this.#waiting.clear();
+    this.#timerPeriod = 0;
+    this.#timerDue = Number.POSITIVE_INFINITY;
     this.#loadFuel();
   }
 

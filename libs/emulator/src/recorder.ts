@@ -52,6 +52,13 @@ export class Recorder {
     this.#u32 = new Uint32Array(memory.buffer);
     this.#blocks = blocks;
     this.#deliver = deliver;
+  }
+
+  /** For a guest of whom nothing is recorded yet. */
+  begin(): void {
+    this.instructions = 0;
+    this.drains = 0;
+    this.#last = [];
     this.#reset();
   }
 

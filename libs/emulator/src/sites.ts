@@ -105,11 +105,6 @@ export class SiteTable {
     view.setInt16(at + SITE_TABLE.firstOffset, firstOffset, true);
   }
 
-  /** Lets go of the sites of dropped code. */
-  release(first: number, last: number): void {
-    this.#sites.fill(undefined, first, last);
-  }
-
   /** Forgets all sites: no code refers to any. */
   clear(): void {
     this.#sites.length = 0;

@@ -1,9 +1,9 @@
 import type { DecodedBlock } from './decode.js';
-import { discoverFragment, type Fragment, samePage } from './fragment.js';
+import { discoverFragment, type Fragment, pageOf, samePage } from './fragment.js';
 import { type EmitterContext, FunctionEmitter, fragmentParameters, type Helpers } from './lift/function-emitter.js';
 import { TABLE_SIZE } from './runtime-module.js';
 import { type RawBlock, SiteTable } from './sites.js';
-import { ExitReason, gprAddress, SITE_TABLE, STATE } from './state-layout.js';
+import { ExitReason, gprAddress, REGION, SITE_TABLE, STATE } from './state-layout.js';
 import { FragmentWriter, type Linker, type Target, writeCareful } from './structure.js';
 import { CodeWriter, I32, I64, ModuleWriter, Op } from './wasm-writer.js';
 
@@ -20,13 +20,17 @@ interface Entry {
   unit: Unit | undefined;
 }
 
-/** The functions of one module, dropped together when the text of one of them changes. */
+/**
+ * The functions of one module. They are put aside together when the text of one of them changes, and put back when control reaches
+ * one of them while the text is as it was.
+ */
 interface Unit {
   readonly entries: Entry[];
   readonly blocks: Set<DecodedBlock>;
   readonly carefulKeys: number[];
-  readonly firstSite: number;
-  lastSite: number;
+  /** Entries of other units, or of none, whose slots the module fills with stubs. */
+  readonly stubs: Entry[];
+  module: WebAssembly.Module | undefined;
 }
 
 /** What the translator needs of the machine. */
@@ -40,6 +44,8 @@ export interface TranslatorHost {
   readonly table: WebAssembly.Table;
   /** The block at an address as mapped now, without effect on the page tables. */
   fetch(address: number, user: boolean): DecodedBlock | undefined;
+  /** Where an address is mapped for fetches now, or -1; without effect on the page tables. */
+  physicalOf(address: number, user: boolean): number;
   /** The page now holds translated code: stores to it must be noticed. */
   protect(physPage: number): void;
   unprotect(physPage: number): void;
@@ -54,17 +60,20 @@ export class Translator {
   readonly #kernel = new Map<number, Entry>();
   /** By physical page of the first byte (and of the second one, when the entry's block crosses), then by address. */
   readonly #user = new Map<number, Map<number, Entry>>();
-  readonly #careful = new Map<number, number>();
+  /** By block and part: the slot, which stays, and whether there is code in it. */
+  readonly #careful = new Map<number, { readonly slot: number; ready: boolean }>();
   readonly #decoded = new Map<RawBlock, DecodedBlock>();
   readonly #rawBlocks = new Map<string, RawBlock[]>();
   readonly #unitsOfPage = new Map<number, Set<Unit>>();
+  /** Units put aside, by each entry. */
+  readonly #aside = new Map<Entry, Unit[]>();
+  readonly #ram: Uint8Array;
   #nextSlot = 0;
-  /** Their sites are still needed while the code that left them is being handled. */
-  #dropped: Unit[] = [];
 
   constructor(host: TranslatorHost) {
     this.#host = host;
     this.sites = new SiteTable(host.memory);
+    this.#ram = new Uint8Array(host.memory.buffer, REGION.ram);
   }
 
   /** The slot of translated code at an address that is mapped to `phys` now; undefined when there is none, or when its block crosses pages. */
@@ -75,27 +84,26 @@ export class Translator {
 
   /** The slot for a block that was just fetched; translates what is missing. */
   slotFor(block: DecodedBlock, user: boolean): number {
-    this.releaseSites();
     if (this.sites.length > SITES_BEFORE_RESTART) this.#restart();
-    const entry = this.#entry(block.address, user, userKey(block, user));
-    if (entry.unit === undefined) new UnitBuilder(this, this.#host, user).build(block);
+    const entry = this.entryFor(block.address, user, userKey(block, user));
+    if (entry.unit === undefined && !this.#putBack(entry, block)) new UnitBuilder(this, this.#host, user).build(block);
     return entry.slot;
   }
 
   /** The slot of a function that does `count` instructions of a block from `first` on, without recording the block itself. */
   carefulSlot(raw: RawBlock, first: number, count: number): number {
     const key = (raw.rawId * 65 + first) * 65 + count;
-    const known = this.#careful.get(key);
-    if (known !== undefined) return known;
+    const careful = this.#careful.get(key) ?? { slot: this.takeSlot(), ready: false };
+    if (careful.ready) return careful.slot;
     const decoded = this.#decoded.get(raw);
     if (decoded === undefined) throw new Error('the block has never been decoded');
-    const slot = this.takeSlot();
-    new UnitBuilder(this, this.#host, raw.user).buildCareful(raw, decoded, first, count, slot, key);
-    this.#careful.set(key, slot);
-    return slot;
+    new UnitBuilder(this, this.#host, raw.user).buildCareful(raw, decoded, first, count, careful.slot, key);
+    careful.ready = true;
+    this.#careful.set(key, careful);
+    return careful.slot;
   }
 
-  /** Forgets code that was made from any of these bytes; true when there was some. */
+  /** Puts aside code that was made from any of these bytes; true when there was some. */
   invalidate(phys: number, length: number): boolean {
     const dropped = new Set<Unit>();
     for (let page = phys >>> PAGE_SHIFT; page <= (phys + length - 1) >>> PAGE_SHIFT; page += 1) {
@@ -103,34 +111,38 @@ export class Translator {
         for (const block of unit.blocks) if (overlaps(block, phys, length)) dropped.add(unit);
       }
     }
-    this.#drop(dropped);
+    this.#putAside(dropped);
     return dropped.size > 0;
   }
 
-  /** Forgets all code. */
+  /** Puts all code aside. */
   invalidateAll(): void {
     const units = new Set<Unit>();
     for (const list of this.#unitsOfPage.values()) for (const unit of list) units.add(unit);
-    this.#drop(units);
+    this.#putAside(units);
   }
 
   /** Sites are numbered on and on: when their table is nearly full, all code is made anew. */
   #restart(): void {
     this.invalidateAll();
-    this.#dropped = [];
+    this.#aside.clear();
     this.sites.clear();
   }
 
-  #drop(units: ReadonlySet<Unit>): void {
+  #putAside(units: ReadonlySet<Unit>): void {
     if (units.size === 0) return;
     const lost: Entry[] = [];
     for (const unit of units) {
       for (const entry of unit.entries) {
-        entry.unit = undefined;
-        lost.push(entry);
+        if (entry.unit === unit) {
+          entry.unit = undefined;
+          lost.push(entry);
+        }
+        const aside = this.#aside.get(entry);
+        if (aside === undefined) this.#aside.set(entry, [unit]);
+        else aside.push(unit);
       }
-      for (const key of unit.carefulKeys) this.#careful.delete(key);
-      this.#dropped.push(unit);
+      for (const key of unit.carefulKeys) this.#forgetCareful(key);
       for (const page of pagesOf(unit.blocks)) {
         const list = this.#unitsOfPage.get(page);
         list?.delete(unit);
@@ -140,16 +152,60 @@ export class Translator {
     if (lost.length > 0) this.#fillWithStubs(lost);
   }
 
+  #forgetCareful(key: number): void {
+    const careful = this.#careful.get(key);
+    if (careful !== undefined) careful.ready = false;
+  }
+
+  /** Takes a unit into use again whose text stands where it was made from. */
+  #putBack(entry: Entry, block: DecodedBlock): boolean {
+    const unit = this.#aside.get(entry)?.find((candidate) => this.#stands(candidate, entry, block));
+    if (unit?.module === undefined) return false;
+    for (const of of unit.entries) {
+      const others = this.#aside.get(of)?.filter((other) => other !== unit) ?? [];
+      if (others.length === 0) this.#aside.delete(of);
+      else this.#aside.set(of, others);
+      of.unit = unit;
+    }
+    const { table } = this.#host;
+    const kept = unit.stubs
+      .filter((stub) => stub.unit !== undefined)
+      .map(({ slot }) => [slot, table.get(slot)] as const);
+    instantiate(this.#host, unit.module);
+    for (const [slot, code] of kept) table.set(slot, code);
+    this.register(unit);
+    return true;
+  }
+
+  /** Whether all bytes of a unit are in memory, at addresses that lead there. */
+  #stands(unit: Unit, { user }: Entry, fetched: DecodedBlock): boolean {
+    const pages = new Map<number, number>();
+    for (const block of unit.blocks) {
+      if (!this.#bytesStand(block)) return false;
+      pages.set(pageOf(block.address), block.phys >>> PAGE_SHIFT);
+      if (block.physNextPage !== 0) pages.set(pageOf(block.address) + 1, block.physNextPage >>> PAGE_SHIFT);
+    }
+    pages.delete(pageOf(fetched.address));
+    for (const [page, physPage] of pages) {
+      if (this.#host.physicalOf(page * PAGE_BYTES, user) >> PAGE_SHIFT !== physPage) return false;
+    }
+    return true;
+  }
+
+  #bytesStand({ bytes, phys, physNextPage }: DecodedBlock): boolean {
+    const inFirst = physNextPage === 0 ? bytes.length : PAGE_BYTES - (phys & (PAGE_BYTES - 1));
+    const ram = this.#ram;
+    for (let index = 0; index < bytes.length; index += 1) {
+      const at = index < inFirst ? phys + index : physNextPage + index - inFirst;
+      if (ram[at] !== bytes[index]) return false;
+    }
+    return true;
+  }
+
   #fillWithStubs(entries: readonly Entry[]): void {
     const module = new ModuleBuilder(this.#host);
     for (const entry of entries) module.stub(entry.address, entry.slot);
     module.instantiate();
-  }
-
-  /** Lets go of the sites of dropped code. */
-  private releaseSites(): void {
-    for (const { firstSite, lastSite } of this.#dropped) this.sites.release(firstSite, lastSite);
-    this.#dropped = [];
   }
 
   register(unit: Unit): void {
@@ -164,10 +220,6 @@ export class Translator {
   takeSlot(): number {
     if (this.#nextSlot >= TABLE_SIZE) throw new RangeError(`more than ${TABLE_SIZE} entry points of guest code`);
     return this.#nextSlot++;
-  }
-
-  #entry(address: number, user: boolean, key: number): Entry {
-    return this.findEntry(address, user, key) ?? this.#newEntry(address, user, key);
   }
 
   findEntry(address: number, user: boolean, key: number): Entry | undefined {
@@ -187,7 +239,7 @@ export class Translator {
   }
 
   entryFor(address: number, user: boolean, key: number): Entry {
-    return this.#entry(address, user, key);
+    return this.findEntry(address, user, key) ?? this.#newEntry(address, user, key);
   }
 
   /** The identity of a block in the raw trace: equal address, place, bytes and mode give the same one. */
@@ -277,12 +329,19 @@ class ModuleBuilder {
     this.module.element(slot, this.module.add(this.fragmentType, code));
   }
 
-  instantiate(): void {
-    const { memory, memoryPages, table, helpers } = this.#host;
+  instantiate(): WebAssembly.Module {
+    const { memoryPages } = this.#host;
     const bytes = this.module.finish(memoryPages, { type: this.fragmentType, size: TABLE_SIZE, define: false });
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { h: helpers, m: { memory, table } });
+    const module = new WebAssembly.Module(bytes);
+    instantiate(this.#host, module);
+    return module;
   }
 }
+
+/** Fills the table slots that a module of generated code has functions for. */
+const instantiate = ({ memory, table, helpers }: TranslatorHost, module: WebAssembly.Module): void => {
+  new WebAssembly.Instance(module, { h: helpers, m: { memory, table } });
+};
 
 /** Translates an entry and what is reachable from it through direct transfers and return sites into one module. */
 class UnitBuilder implements Linker {
@@ -302,8 +361,7 @@ class UnitBuilder implements Linker {
     this.#host = host;
     this.#user = user;
     this.#builder = new ModuleBuilder(host);
-    const firstSite = translator.sites.length;
-    this.#unit = { entries: [], blocks: new Set(), carefulKeys: [], firstSite, lastSite: firstSite };
+    this.#unit = { entries: [], blocks: new Set(), carefulKeys: [], stubs: [], module: undefined };
     this.#context = {
       record: host.record,
       helpers: this.#builder.helpers,
@@ -379,9 +437,11 @@ class UnitBuilder implements Linker {
   }
 
   #finish(): void {
-    for (const { address, slot } of this.#stubs.values()) this.#builder.stub(address, slot);
-    this.#unit.lastSite = this.#translator.sites.length;
-    this.#builder.instantiate();
+    for (const stub of this.#stubs.values()) {
+      this.#builder.stub(stub.address, stub.slot);
+      this.#unit.stubs.push(stub);
+    }
+    this.#unit.module = this.#builder.instantiate();
     this.#translator.register(this.#unit);
   }
 

@@ -1,4 +1,4 @@
-import { type GuestFailure, Machine, type RawSink } from '@pvtrail/emulator';
+import { type GuestFailure, Machine, type MachineShape, type RawSink } from '@pvtrail/emulator';
 import { AppError, type GuestVirt, guestVirt } from '@pvtrail/primitives';
 import { type CallSite, editInPlace, type TextEdit } from '@pvtrail/pvops';
 import { type BootParameters, writeBootParameters } from './boot-parameters.js';
@@ -12,8 +12,8 @@ const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
 export interface GuestOptions {
   /** The guest kernel with its stage's optimisations folded in. */
   readonly image: ElfImage;
-  /** The emulator's compiled kernel (`loadEmulatorKernel` of @pvtrail/emulator/node). */
-  readonly emulatorKernel: WebAssembly.Module;
+  /** A machine that no other guest uses any more (its translated code helps this one), or the emulator's compiled kernel to build one. */
+  readonly machine: Machine | WebAssembly.Module;
   readonly parameters: BootParameters;
   /** The guest has failed when it retires more instructions than this. */
   readonly instructionBudget: number;
@@ -47,17 +47,16 @@ export class Guest {
   readonly machine: Machine;
   readonly #image: ElfImage;
 
-  constructor({ image, emulatorKernel, parameters, instructionBudget, sink }: GuestOptions) {
+  constructor({ image, machine, parameters, instructionBudget, sink }: GuestOptions) {
     this.#image = image;
-    this.machine = new Machine({
-      kernel: emulatorKernel,
-      ramBytes: parameters.ramBytes,
-      bits: image.bits,
-      record: sink !== undefined,
-      seed: parameters.seed,
-      instructionBudget,
-      ...(sink === undefined ? {} : { sink }),
-    });
+    const shape = { ramBytes: parameters.ramBytes, bits: image.bits, record: sink !== undefined };
+    const settings = { seed: parameters.seed, instructionBudget, ...(sink === undefined ? {} : { sink }) };
+    if (!(machine instanceof Machine)) this.machine = new Machine({ kernel: machine, ...shape, ...settings });
+    else {
+      requireShape(machine, shape);
+      machine.reset(settings);
+      this.machine = machine;
+    }
     loadNative64(this.machine, image);
     writeBootParameters(this.machine.ram, parameters);
   }
@@ -127,3 +126,10 @@ export class Guest {
     }
   }
 }
+
+const requireShape = ({ shape }: Machine, wanted: MachineShape): void => {
+  const { ramBytes, bits, record } = shape;
+  if (ramBytes !== wanted.ramBytes || bits !== wanted.bits || record !== wanted.record) {
+    throw new RangeError(`a guest of ${JSON.stringify(wanted)} does not fit a machine of ${JSON.stringify(shape)}`);
+  }
+};
