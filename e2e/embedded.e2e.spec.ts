@@ -64,6 +64,12 @@ describe('pvtrail run', () => {
     expect(run(folder, 'v2.6.29')).toEqual({ ...first, resumedGuests: 1 });
   });
 
+  it('computes again when forced, to the same digest', () => {
+    const folder = newFolder();
+    const first = run(folder, 'v2.6.29');
+    expect(run(folder, 'v2.6.29', '--force')).toEqual(first);
+  });
+
   it('names the valid stages when it does not know one', () => {
     const { status, stderr, stdout } = pvtrail(newFolder(), 'run', '--stage', 'v2.6.31');
     expect(status).toBe(1);

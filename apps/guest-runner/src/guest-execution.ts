@@ -27,8 +27,9 @@ export interface ExecutionPorts {
 export type ExecutionEnd = 'finished' | 'failed';
 
 /**
- * Runs one requested guest in a leased worker: its optimisations, boot, patches, workload, trace. Events that an earlier, interrupted
- * execution recorded are not recorded again: the guest is deterministic, so they are equal.
+ * Runs one requested guest in a leased worker: its optimisations, boot, patches, workload, trace. Events that an earlier execution
+ * recorded are not recorded again: the guest is deterministic, so they are equal. Only how it ended is said each time, because
+ * whoever stores the guest waits to hear it.
  */
 export const executeGuest = async (
   requested: EventOf<'GuestRequested'>,
@@ -68,13 +69,17 @@ const workloadOf = ({ workload, footprint, iterations }: GuestSpec) => ({ worklo
 
 type Record = <T extends EventTypeName>(type: T, payload: PayloadOf<T>) => Promise<void>;
 
+const isEnd = (type: EventTypeName): boolean => type === 'WorkloadFinished' || type === 'GuestFailed';
+
 /** Records an event unless the log has it. @throws AppError `guest/digest-mismatch` when a repetition does not repeat */
 const recorderOf = async (log: EventLog, { runId, subject }: AnyEvent): Promise<Record> => {
   const known = await eventsOf(log, subject as GuestId);
   return async (type, payload) => {
     const event = makeEvent(type, payload, { runId, time: new Date() });
     const earlier = known.find((candidate) => candidate.type === type);
-    if (earlier === undefined) return log.publish(topicOf(type), [toMessage(event as AnyEvent)]);
+    if (earlier === undefined || (earlier.id === event.id && isEnd(type))) {
+      return log.publish(topicOf(type), [toMessage(event as AnyEvent)]);
+    }
     if (earlier.id !== event.id) {
       throw new AppError(
         'guest/digest-mismatch',
