@@ -36,7 +36,7 @@ module.exports = {
       name: 'pure-in-the-middle',
       comment: 'no files, no network, no framework in the pure libraries',
       severity: 'error',
-      from: { path: `^libs/(${PURE.join('|')})/dist/`, pathNot: '/dist/node/' },
+      from: { path: `^libs/(${PURE.join('|')})/dist/`, pathNot: '/dist/node(/|\\.js$)' },
       to: {
         path: '^(fs|net|http|https|child_process|worker_threads|@nestjs/|kafkajs|chdb|@clickhouse/)',
         pathNot: '^(crypto|zlib)$',
