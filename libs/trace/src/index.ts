@@ -29,3 +29,4 @@ export {
   type RawBlock,
   type RawColumns,
 } from './raw-columns.js';
+export { type Decode, TraceVerifier, type VerifiedTrace, verifyChunk, verifySequence } from './verify.js';

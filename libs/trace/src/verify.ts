@@ -1,0 +1,174 @@
+import { AppError, type Digest, formatVirt, toHex } from '@pvtrail/primitives';
+import { type BlockShape, describeBlock } from '@pvtrail/x86';
+import { type OpenChunk, openChunk } from './chunk.js';
+import { ControlFlow, type FlowBlock } from './control-flow.js';
+import { decodeReference } from './decoder-reference.js';
+import type { ChunkHeader } from './header.js';
+import { EVENT_KINDS, isBlockEvent, isEvent, kindOf, payloadOf, type RawColumns } from './raw-columns.js';
+
+/** Turns a chunk into raw columns: `decodeReference`, or a TraceDecoder's `decode`. */
+export type Decode = (chunk: OpenChunk) => RawColumns;
+
+/** What a verified run of chunks holds. */
+export interface VerifiedTrace {
+  readonly guest: Digest;
+  readonly chunks: number;
+  readonly firstSequence: number;
+  readonly instructions: number;
+  readonly kernelInstructions: number;
+  readonly executions: number;
+  readonly addresses: number;
+  /** The chunk that ends the guest's trace is among them. */
+  readonly complete: boolean;
+}
+
+const corrupt = (header: ChunkHeader, message: string): AppError =>
+  new AppError('trace/corrupt-chunk', `chunk ${header.sequence}: ${message}`, { sequence: header.sequence });
+
+/** A block's bytes must be exactly one block by ADR 002, with the slots that the dictionary gives it. */
+class ShapeCheck {
+  readonly #shapes = new Map<string, BlockShape>();
+
+  flowBlocks({ header, dictionary }: OpenChunk): FlowBlock[] {
+    return Array.from({ length: dictionary.count }, (_, block) => {
+      const virt = dictionary.virt(block);
+      const shape = this.#shape(dictionary.bytes(block), virt, dictionary.bits(block));
+      const rep = shape.slots.some((slot) => slot.repeated);
+      const fits =
+        shape.byteLength === dictionary.columns.byteLength[block] &&
+        shape.instructions.length === dictionary.instructions(block) &&
+        shape.slots.length === dictionary.slots(block) &&
+        rep === dictionary.rep(block);
+      if (!fits)
+        throw corrupt(header, `the bytes at ${formatVirt(virt)} are not the block that the dictionary describes`);
+      return { virt, user: dictionary.user(block), shape };
+    });
+  }
+
+  #shape(bytes: Uint8Array, virt: bigint, bits: 32 | 64): BlockShape {
+    const key = `${virt} ${bits} ${toHex(bytes)}`;
+    const known = this.#shapes.get(key);
+    if (known !== undefined) return known;
+    const shape = describeBlock(bytes, virt, bits);
+    this.#shapes.set(key, shape);
+    return shape;
+  }
+}
+
+interface Counted {
+  instructions: number;
+  kernelInstructions: number;
+}
+
+/** Walks the events of a chunk: continuity of control, and instructions counted independently of the decoder. */
+const walk = (header: ChunkHeader, blocks: readonly FlowBlock[], columns: RawColumns, flow: ControlFlow): Counted => {
+  const counted: Counted = { instructions: 0, kernelInstructions: 0 };
+  let last: FlowBlock | undefined;
+  const retire = (instructions: number): void => {
+    counted.instructions += instructions;
+    if (last?.user === false) counted.kernelInstructions += instructions;
+  };
+  for (const [index, event] of columns.events.entries()) {
+    const place = { chunk: header.sequence, event: index };
+    if (isBlockEvent(event)) {
+      last = blocks[event];
+      if (last === undefined) throw corrupt(header, `event ${index} names block ${event}, which the dictionary lacks`);
+      flow.block(last, place);
+      retire(last.shape.instructions.length);
+    } else if (isEvent(event)) {
+      flow.event(kindOf(event), payloadOf(event), place);
+      if (kindOf(event) === EVENT_KINDS.partial && last !== undefined) {
+        retire(payloadOf(event) - last.shape.instructions.length);
+      }
+    }
+  }
+  return counted;
+};
+
+const requireCounts = (header: ChunkHeader, columns: RawColumns, counted: Counted): void => {
+  const executions = columns.events.reduce((count, event) => count + (isBlockEvent(event) ? 1 : 0), 0);
+  const found: Partial<Record<keyof ChunkHeader, number>> = {
+    ...counted,
+    executions,
+    rawEvents: columns.events.length,
+    addressCount: columns.addresses.length,
+    extraCount: columns.extras.length,
+  };
+  for (const [name, value] of Object.entries(found)) {
+    const declared = header[name as keyof ChunkHeader];
+    if (declared !== value) throw corrupt(header, `it declares ${name} ${declared} and holds ${value}`);
+  }
+};
+
+const requireSuccession = (before: ChunkHeader, header: ChunkHeader): void => {
+  const complain = (message: string): AppError =>
+    new AppError('trace/discontinuous', `chunk ${header.sequence}: ${message}`, { sequence: header.sequence });
+  if (header.guest !== before.guest) throw complain('it belongs to another guest than the chunk before');
+  if (before.last) throw complain('it follows the chunk that ends the trace');
+  if (header.sequence !== before.sequence + 1) throw complain(`chunk ${before.sequence + 1} is missing before it`);
+  if (header.firstInstruction !== before.firstInstruction + before.instructions) {
+    throw complain('its first instruction is not the one after the chunk before');
+  }
+};
+
+/** Verifies the chunks of one guest, one after another; `verifySequence` is the usual way in. */
+export class TraceVerifier {
+  readonly #decode: Decode;
+  readonly #shapes = new ShapeCheck();
+  readonly #flow = new ControlFlow();
+  #before: ChunkHeader | undefined;
+  #summary: VerifiedTrace | undefined;
+
+  constructor(decode: Decode = decodeReference) {
+    this.#decode = decode;
+  }
+
+  /** What has been verified so far, undefined before the first chunk. */
+  get summary(): VerifiedTrace | undefined {
+    return this.#summary;
+  }
+
+  /**
+   * Verifies the next chunk: structure, digest, counts, blocks, and that control flows on from the chunk before.
+   * @throws AppError `trace/corrupt-chunk`, `trace/truncated-chunk`, `trace/unsupported-version`, `trace/too-large`, `trace/discontinuous`
+   */
+  add(bytes: Uint8Array): ChunkHeader {
+    const chunk = openChunk(bytes);
+    const { header } = chunk;
+    if (this.#before !== undefined) requireSuccession(this.#before, header);
+    const blocks = this.#shapes.flowBlocks(chunk);
+    const columns = this.#decode(chunk);
+    requireCounts(header, columns, walk(header, blocks, columns, this.#flow));
+    this.#before = header;
+    this.#summary = this.#add(header);
+    return header;
+  }
+
+  #add(header: ChunkHeader): VerifiedTrace {
+    const before = this.#summary;
+    return {
+      guest: header.guest,
+      chunks: (before?.chunks ?? 0) + 1,
+      firstSequence: before?.firstSequence ?? header.sequence,
+      instructions: (before?.instructions ?? 0) + header.instructions,
+      kernelInstructions: (before?.kernelInstructions ?? 0) + header.kernelInstructions,
+      executions: (before?.executions ?? 0) + header.executions,
+      addresses: (before?.addresses ?? 0) + header.addressCount,
+      complete: header.last,
+    };
+  }
+}
+
+/** Verifies one chunk by itself. @throws as `TraceVerifier.add` */
+export const verifyChunk = (bytes: Uint8Array, decode?: Decode): ChunkHeader => new TraceVerifier(decode).add(bytes);
+
+/**
+ * Verifies consecutive chunks of one guest, which need not begin with the first.
+ * @throws as `TraceVerifier.add`; `trace/truncated-chunk` when there is no chunk at all
+ */
+export const verifySequence = (chunks: Iterable<Uint8Array>, decode?: Decode): VerifiedTrace => {
+  const verifier = new TraceVerifier(decode);
+  for (const chunk of chunks) verifier.add(chunk);
+  if (verifier.summary === undefined) throw new AppError('trace/truncated-chunk', 'there is no chunk to verify');
+  return verifier.summary;
+};
