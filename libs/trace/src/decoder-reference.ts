@@ -15,7 +15,7 @@ interface PendingEvent {
 
 const corrupt = (message: string): AppError => new AppError('trace/corrupt-chunk', message);
 
-/** The slow, readable twin of TraceDecoder: the same columns. Trusts the header's counts, not the columns. */
+/** The slow, readable twin of TraceDecoder: the same columns from the same chunks, and the same chunks refused. */
 class ReferenceDecoder {
   readonly #chunk: OpenChunk;
   readonly #sequence: ByteReader;
@@ -51,10 +51,10 @@ class ReferenceDecoder {
     this.#hits = this.#sequence.varint();
     this.#addressHits = this.#addresses.varint();
     this.#pending = this.#nextEvent();
-    let local = this.#takeDueEvents(0);
+    this.#takeDueEvents(0);
     for (let execution = 0; execution < this.#chunk.header.executions; execution++) {
       if (this.#pending !== undefined) this.#pending.distance--;
-      local = this.#nextBlock();
+      const local = this.#nextBlock();
       this.#block(local);
       this.#takeDueEvents(local);
     }
@@ -96,6 +96,9 @@ class ReferenceDecoder {
   #takeAddresses(local: number, count: number): void {
     const slots = this.#slots[local - 1] ?? [];
     if (count > slots.length) throw corrupt('a partial has more slots than its block');
+    if (this.#out.addresses.length + count > this.#chunk.header.addressCount) {
+      throw corrupt('there are more addresses than declared');
+    }
     for (const slot of slots.slice(0, count)) {
       const address = this.#nextAddress(slot);
       slot.advance(address);
@@ -133,12 +136,11 @@ class ReferenceDecoder {
     return { distance, kind, payload, slots };
   }
 
-  #takeDueEvents(local: number): number {
+  #takeDueEvents(local: number): void {
     while (this.#pending?.distance === 0) {
       this.#takeEvent(this.#pending, local);
       this.#pending = this.#nextEvent();
     }
-    return local;
   }
 
   #takeEvent({ kind, payload }: PendingEvent, local: number): void {
@@ -166,7 +168,15 @@ class ReferenceDecoder {
 
   #requireUsedUp(): void {
     const readers = [this.#sequence, this.#addresses, this.#events, this.#counts];
-    if (!readers.every((reader) => reader.atEnd) || this.#pending !== undefined) {
+    const { rawEvents, addressCount, extraCount, blocks } = this.#chunk.header;
+    const { events, addresses, extras } = this.#out;
+    const asDeclared =
+      events.length === rawEvents &&
+      addresses.length === addressCount &&
+      extras.length === extraCount &&
+      this.#known === blocks;
+    const quiet = this.#hits === 0 && this.#addressHits === 0 && this.#pending === undefined;
+    if (!asDeclared || !quiet || !readers.every((reader) => reader.atEnd)) {
       throw corrupt('the columns and the declared counts disagree');
     }
   }

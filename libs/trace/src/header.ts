@@ -2,9 +2,9 @@ import { AppError, type Digest, toHex } from '@pvtrail/primitives';
 import { DECODER_LIMITS } from './limits.js';
 
 export const FORMAT_VERSION = 1;
-export const HEADER_BYTES = 168;
+export const HEADER_BYTES = 152;
 const MAGIC = 'PVTC';
-const DIGEST_AT = 136;
+const DIGEST_AT = 120;
 const GUEST_AT = 8;
 
 /** Sizes of the columns of a body, in their order. */
@@ -161,5 +161,10 @@ export const readHeader = (bytes: Uint8Array): { header: ChunkHeader; compressed
     digest: digestAt(bytes, DIGEST_AT),
   };
   requireWithinLimits(header);
-  return { header, compressedBytes: view.getUint32(COMPRESSED_AT, true) };
+  const compressedBytes = view.getUint32(COMPRESSED_AT, true);
+  // What the fields do not carry (reserved bytes and flags) must be 0.
+  if (Buffer.compare(writeHeader(header, compressedBytes), bytes.subarray(0, HEADER_BYTES)) !== 0) {
+    throw corrupt('the header has reserved bits set');
+  }
+  return { header, compressedBytes };
 };
