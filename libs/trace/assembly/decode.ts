@@ -13,11 +13,13 @@ import {
   KIND_INTERRUPT,
   KIND_PARTIAL,
   KIND_SPLIT,
-  learnMiss,
+  learn,
   nextHistory,
   PAYLOAD_MASK,
+  predict,
   TOKEN_LAST_SUCCESSOR,
   TOKEN_NEW,
+  UNMOVED,
   unzigzag,
 } from './prediction';
 
@@ -83,10 +85,26 @@ let eventPayload: u32 = 0;
 let eventSlots: u32 = 0;
 
 const NO_EVENT: u32 = 0xffffffff;
+const ALL_SLOTS: u32 = 0xffffffff;
+/** Blocks of one call of the inner loop: lets V8 go on with the optimised code as soon as it has it. */
+const RUN_BLOCKS: u32 = 1 << 14;
 
 /** Reads a varint of at most 5 bytes; the value is in `read`. Returns the next position; past `end` or 5 bytes it sets `failed`. */
 let read: u64 = 0;
+// @ts-ignore: decorator
+@inline
 function getVarint(at: usize, end: usize): usize {
+  if (at < end) {
+    const byte = <u64>load<u8>(at);
+    if (byte < 0x80) {
+      read = byte;
+      return at + 1;
+    }
+  }
+  return getLongVarint(at, end);
+}
+
+function getLongVarint(at: usize, end: usize): usize {
   let value: u64 = 0;
   for (let shift: u64 = 0; shift < 35 && at < end; shift += 7) {
     const byte = <u64>load<u8>(at++);
@@ -160,9 +178,9 @@ function takeCount(local: u32): void {
 }
 
 /** The block that the predictor missed: its number from 1, or 0 if there is none such. */
-function missedBlock(): u32 {
+function missedBlock(before: u32): u32 {
   const token = sequenceVarint();
-  const lastSuccessor = decLastSuccessors + (<usize>previous << 1);
+  const lastSuccessor = decLastSuccessors + (<usize>before << 1);
   let local: u32;
   if (token == TOKEN_NEW) local = ++decLocalCount;
   else if (token == TOKEN_LAST_SUCCESSOR) local = <u32>load<u16>(lastSuccessor);
@@ -177,32 +195,54 @@ function missedAddress(hot: usize, cold: usize, near: u32): u32 {
   const token = addressVarint();
   const kind = <u32>token & 3;
   const step = unzigzag(<u32>(token >> 2));
-  let address: u32;
-  if (kind == FROM_LAST) address = load<u32>(hot) + step;
-  else if (kind == FROM_NEIGHBOUR_AGAIN) address = near + load<u32>(cold, 4);
-  else if (kind == ALTERNATE) address = load<u32>(cold, 8);
-  else address = near + step;
-  learnMiss(hot, cold, address, near);
-  return address;
+  if (kind == FROM_LAST) return load<u32>(hot) + step;
+  if (kind == FROM_NEIGHBOUR_AGAIN) return near + load<u32>(cold, 4);
+  return kind == ALTERNATE ? load<u32>(cold, 8) : near + step;
 }
 
-/** Writes the addresses of `count` slots from `firstSlot` on, whose room has been checked; hits and misses alike. */
-function takeAddresses(firstSlot: u32, count: u32): void {
-  for (let slot = firstSlot; slot < firstSlot + count; slot++) {
-    const hot = decHot + (<usize>slot << HOT_SHIFT);
+/** Writes the addresses of `count` slots from `slot` on, whose room has been checked, one by one. */
+function takeAddresses(slot: u32, count: u32): void {
+  let hot = decHot + (<usize>slot << HOT_SHIFT);
+  let cold = decCold + (<usize>slot << COLD_SHIFT);
+  let near = neighbour;
+  let run = addressHits;
+  let shift = UNMOVED;
+  let out = decAddressOut;
+  for (const stop = out + (<usize>count << 2); out < stop; out += 4) {
     let address: u32;
-    if (addressHits > 0) {
-      addressHits--;
-      address = load<u32>(hot) + load<u32>(hot, 4);
+    if (run > 0) {
+      run--;
+      address = predict(hot, cold, shift);
     } else {
-      address = missedAddress(hot, decCold + (<usize>slot << COLD_SHIFT), neighbour);
-      addressHits = <u32>addressVarint();
+      address = missedAddress(hot, cold, near);
+      run = <u32>addressVarint();
     }
-    store<u32>(hot, address);
-    store<u32>(decAddressOut, address);
-    decAddressOut += 4;
-    neighbour = address;
+    shift = learn(hot, cold, address, near, shift);
+    store<u32>(out, address);
+    near = address;
+    hot += 1 << HOT_SHIFT;
+    cold += 1 << COLD_SHIFT;
   }
+  decAddressOut = out;
+  addressHits = run;
+  neighbour = near;
+}
+
+/** The same when all of them are predicted. */
+// @ts-ignore: decorator
+@inline
+function takeStrides(slot: u32, count: u32): void {
+  let hot = decHot + (<usize>slot << HOT_SHIFT);
+  let out = decAddressOut;
+  let address = neighbour;
+  for (const stop = out + (<usize>count << 2); out < stop; out += 4, hot += 1 << HOT_SHIFT) {
+    address = load<u32>(hot) + load<u32>(hot, 4);
+    store<u32>(hot, address);
+    store<u32>(out, address);
+  }
+  addressHits -= count;
+  decAddressOut = out;
+  neighbour = address;
 }
 
 /** The event that `distance` counted down to. */
@@ -242,50 +282,63 @@ function takeEvent(): void {
   }
 }
 
-/** Executes one block: everything but the events after it. Returns false on corrupt input. */
-// @ts-ignore: decorator
-@inline
-function takeBlock(local: u32): bool {
-  const entry = decBlocks + <usize>(local - 1) * BLOCK_BYTES;
-  history = nextHistory(history, local);
-  previous = local;
-  const flags = <u32>load<u16>(entry, 8);
-  const instructions = <u32>load<u16>(entry, 6);
+/**
+ * Executes `count` blocks that no event follows, but for the last one. `present`: slots of a block that retired in part, else ALL_SLOTS.
+ */
+function takeBlocks(count: u32, present: u32): void {
+  if (decEventOut + (<usize>count << 2) > decEventOutEnd) {
+    failed = BAD_EVENT;
+    return;
+  }
+  let run = hits;
+  let context = history;
+  let before = previous;
+  let instructions: u32 = 0;
+  let kernelInstructions: u32 = 0;
+  for (const stop = decEventOut + (<usize>count << 2); decEventOut < stop; decEventOut += 4) {
+    const predicted = decSuccessors + (<usize>context << 1);
+    let local = <u32>load<u16>(predicted);
+    if (run > 0) {
+      run--;
+    } else {
+      local = missedBlock(before);
+      run = sequenceVarint();
+      store<u16>(predicted, <u16>local);
+    }
+    if (local == 0) {
+      if (failed == DONE) failed = BAD_BLOCK;
+      return;
+    }
+    context = nextHistory(context, local);
+    before = local;
+    store<u32>(decEventOut, local - 1);
+    const entry = decBlocks + <usize>(local - 1) * BLOCK_BYTES;
+    const flags = <u32>load<u16>(entry, 8);
+    const retired = <u32>load<u16>(entry, 6);
+    instructions += retired;
+    kernelInstructions += retired & (0 - (flags & FLAG_KERNEL));
+    let slots = <u32>load<u16>(entry, 4);
+    if (present != ALL_SLOTS && !(flags & FLAG_REP)) {
+      if (present > slots) {
+        failed = BAD_EVENT;
+        return;
+      }
+      slots = present;
+    }
+    if (decAddressOut + (<usize>slots << 2) > decAddressOutEnd) {
+      failed = TOO_MANY_ADDRESSES;
+      return;
+    }
+    const slot = load<u32>(entry);
+    if (addressHits >= slots) takeStrides(slot, slots);
+    else takeAddresses(slot, slots);
+    if (flags & FLAG_REP) takeCount(local);
+  }
+  hits = run;
+  history = context;
+  previous = before;
   decInstructions += instructions;
-  decKernelInstructions += instructions & (0 - (flags & FLAG_KERNEL));
-  store<u32>(decEventOut, local - 1);
-  decEventOut += 4;
-  let slots = <u32>load<u16>(entry, 4);
-  if (distance == 0 && eventKind == KIND_PARTIAL && !(flags & FLAG_REP)) {
-    if (eventSlots > slots) {
-      failed = BAD_EVENT;
-      return false;
-    }
-    slots = eventSlots;
-  }
-  if (decAddressOut + (<usize>slots << 2) > decAddressOutEnd) {
-    failed = TOO_MANY_ADDRESSES;
-    return false;
-  }
-  const firstSlot = load<u32>(entry);
-  if (addressHits >= slots) {
-    addressHits -= slots;
-    let hot = decHot + (<usize>firstSlot << HOT_SHIFT);
-    let out = decAddressOut;
-    const stop = out + (<usize>slots << 2);
-    let address = neighbour;
-    for (; out < stop; out += 4, hot += 1 << HOT_SHIFT) {
-      address = load<u32>(hot) + load<u32>(hot, 4);
-      store<u32>(hot, address);
-      store<u32>(out, address);
-    }
-    neighbour = address;
-    decAddressOut = stop;
-  } else {
-    takeAddresses(firstSlot, slots);
-  }
-  if (flags & FLAG_REP) takeCount(local);
-  return true;
+  decKernelInstructions += kernelInstructions;
 }
 
 function begin(): void {
@@ -314,21 +367,14 @@ export function decDecode(): i32 {
   begin();
   takeDueEvents();
   while (decExecutions > 0 && failed == DONE) {
-    decExecutions--;
-    if (distance != NO_EVENT) distance--;
-    if (decEventOut >= decEventOutEnd) return BAD_EVENT;
-    const predicted = decSuccessors + (<usize>history << 1);
-    let local = <u32>load<u16>(predicted);
-    if (hits > 0) {
-      hits--;
-    } else {
-      local = missedBlock();
-      hits = sequenceVarint();
-      store<u16>(predicted, <u16>local);
-    }
-    if (local == 0) return failed != DONE ? failed : BAD_BLOCK;
-    if (!takeBlock(local)) return failed;
-    if (distance == 0) takeDueEvents();
+    const quiet = min(min(decExecutions, distance - 1), RUN_BLOCKS);
+    const partial = quiet == 0 && eventKind == KIND_PARTIAL;
+    const count = max(quiet, 1);
+    takeBlocks(count, partial ? eventSlots : ALL_SLOTS);
+    decExecutions -= count;
+    if (distance == NO_EVENT) continue;
+    distance -= count;
+    takeDueEvents();
   }
   if (failed != DONE) return failed;
   const consumed = decSequence == decSequenceEnd && decAddresses == decAddressesEnd && decEvents == decEventsEnd && decCounts == decCountsEnd;

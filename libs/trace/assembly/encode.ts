@@ -14,11 +14,13 @@ import {
   KIND_INTERRUPT,
   KIND_PARTIAL,
   KIND_SPLIT,
-  learnMiss,
+  learn,
   nextHistory,
   PAYLOAD_MASK,
+  predict,
   TOKEN_LAST_SUCCESSOR,
   TOKEN_NEW,
+  UNMOVED,
   zigzag,
 } from './prediction';
 
@@ -93,7 +95,18 @@ const MISSING_ADDRESSES: i32 = 3;
 const MISSING_EXTRAS: i32 = 4;
 const MISPLACED_EVENT: i32 = 5;
 
+/** Raw events between two calls of the inner loop: lets V8 go on with the optimised code as soon as it has it. */
+const RUN_EVENTS: u32 = 1 << 14;
+
+// @ts-ignore: decorator
+@inline
 function putVarint(at: usize, value: u64): usize {
+  if (value >= 0x80) return putLongVarint(at, value);
+  store<u8>(at, <u8>value);
+  return at + 1;
+}
+
+function putLongVarint(at: usize, value: u64): usize {
   while (value >= 0x80) {
     store<u8>(at++, <u8>value | 0x80);
     value >>= 7;
@@ -161,26 +174,13 @@ function missBlock(entry: usize, rawId: u32, run: u32, before: u32): u32 {
   return local;
 }
 
-/** Ends a run of predicted addresses by the one that came instead. */
-function missAddress(slot: u32, address: u32, before: u32, run: u32): void {
-  const hot = encHot + (<usize>slot << HOT_SHIFT);
-  const cold = encCold + (<usize>slot << COLD_SHIFT);
-  const begin = encAddressesEnd;
-  let at = putVarint(begin, run);
-  if (address == before + load<u32>(cold, 4)) {
-    at = putVarint(at, FROM_NEIGHBOUR_AGAIN);
-  } else if (address == load<u32>(cold, 8)) {
-    at = putVarint(at, ALTERNATE);
-  } else {
-    const fromLast = zigzag(address - load<u32>(hot));
-    const fromNeighbour = zigzag(address - before);
-    at = fromLast <= fromNeighbour
-      ? putVarint(at, (<u64>fromLast << 2) | FROM_LAST)
-      : putVarint(at, (<u64>fromNeighbour << 2) | FROM_NEIGHBOUR);
-  }
-  learnMiss(hot, cold, address, before);
-  encAddressesEnd = at;
-  budget -= <i32>(at - begin);
+/** The token that says what a missed address is. */
+function addressToken(hot: usize, cold: usize, address: u32, near: u32): u64 {
+  if (address == near + load<u32>(cold, 4)) return FROM_NEIGHBOUR_AGAIN;
+  if (address == load<u32>(cold, 8)) return ALTERNATE;
+  const fromLast = zigzag(address - load<u32>(hot));
+  const fromNeighbour = zigzag(address - near);
+  return fromLast <= fromNeighbour ? (<u64>fromLast << 2) | FROM_LAST : (<u64>fromNeighbour << 2) | FROM_NEIGHBOUR;
 }
 
 /** The iteration count of a rep run, against the last one of its block. */
@@ -192,20 +192,48 @@ function putCount(local: u32, count: u32): void {
   encCountsEnd = end;
 }
 
-function putAddresses(firstSlot: u32, count: u32, ad: usize): void {
-  for (let slot = firstSlot; slot < firstSlot + count; slot++) {
-    const hot = encHot + (<usize>slot << HOT_SHIFT);
-    const address = load<u32>(ad);
-    ad += 4;
-    if (address == load<u32>(hot) + load<u32>(hot, 4)) {
-      addressHits++;
+/** The addresses of `count` slots from `slot` on, one by one, and past them. */
+function putAddresses(slot: u32, count: u32): void {
+  let from = encAddressAt;
+  let hot = encHot + (<usize>slot << HOT_SHIFT);
+  let cold = encCold + (<usize>slot << COLD_SHIFT);
+  let near = neighbour;
+  let run = addressHits;
+  let shift = UNMOVED;
+  let at = encAddressesEnd;
+  for (const stop = from + (<usize>count << 2); from < stop; from += 4) {
+    const address = load<u32>(from);
+    if (address == predict(hot, cold, shift)) {
+      run++;
     } else {
-      missAddress(slot, address, neighbour, addressHits);
-      addressHits = 0;
+      at = putVarint(putVarint(at, run), addressToken(hot, cold, address, near));
+      run = 0;
     }
-    store<u32>(hot, address);
-    neighbour = address;
+    shift = learn(hot, cold, address, near, shift);
+    near = address;
+    hot += 1 << HOT_SHIFT;
+    cold += 1 << COLD_SHIFT;
   }
+  budget -= <i32>(at - encAddressesEnd);
+  encAddressesEnd = at;
+  encAddressAt = from;
+  encAddressCount += count;
+  neighbour = near;
+  addressHits = run;
+}
+
+/** How many of `count` addresses are as the strides say, up to the first that is not: they are learnt. */
+// @ts-ignore: decorator
+@inline
+function matchStrides(slot: u32, count: u32, from: usize): u32 {
+  let hot = encHot + (<usize>slot << HOT_SHIFT);
+  const stop = from + (<usize>count << 2);
+  for (let at = from; at < stop; at += 4, hot += 1 << HOT_SHIFT) {
+    const address = load<u32>(at);
+    if (address != load<u32>(hot) + load<u32>(hot, 4)) return <u32>((at - from) >> 2);
+    store<u32>(hot, address);
+  }
+  return count;
 }
 
 function beginEvent(kind: u32): usize {
@@ -248,9 +276,7 @@ function handleEvent(event: u32, adEnd: usize, exEnd: usize): i32 {
     if (encAddressAt + (<usize>slots << 2) > adEnd) return MISSING_ADDRESSES;
     if (encExtraAt >= exEnd) return MISSING_EXTRAS;
     endEvent(beginEvent(KIND_CONTINUATION));
-    putAddresses(load<u32>(entry, 4), slots, encAddressAt);
-    encAddressAt += <usize>slots << 2;
-    encAddressCount += slots;
+    putAddresses(load<u32>(entry, 4), slots);
     putCount(load<u16>(entry), load<u32>(encExtraAt));
     encExtraAt += 4;
     encExtraCount++;
@@ -300,33 +326,42 @@ function slotsPresent(entry: usize, rawId: u32, ev: usize, evEnd: usize): u32 {
 }
 
 /**
- * Encodes raw columns from where encEventAt, encAddressAt and encExtraAt point, until they end (0), the chunk is full (1: finish it,
- * begin another and call again) or the columns are malformed (2 and more).
+ * Encodes until the first block at or behind `evStop`; see encEncode. What changes with every block is kept in locals and settled
+ * before an event and at the end.
  */
-export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
+function encodeRun(evStop: usize, evEnd: usize, adEnd: usize, exEnd: usize): i32 {
   const blocks = encBlocks;
   const blockCount = encBlockCount;
   const successors = encSuccessors;
-  const hotBase = encHot;
   const maxInstructions = encMaxInstructions;
+  const adFull = encAddressAt - (<usize>encAddressCount << 2) + (<usize>encMaxAddresses << 2);
   let ev = encEventAt;
   let ad = encAddressAt;
-  const adFirst = ad - (<usize>encAddressCount << 2);
-  const adFull = adFirst + (<usize>encMaxAddresses << 2);
-  let adCounted = ad;
+  let context = history;
+  let blockRun = hits;
+  let addressRun = addressHits;
+  let before = previousLocal;
+  let rawBefore = previous;
+  let executed: u32 = 0;
+  let instructions = encInstructions;
+  let kernelInstructions: u32 = 0;
   let status = DONE;
   while (ev < evEnd) {
     const event = load<u32>(ev);
     if (event >= CONTINUATION) {
-      encAddressAt = ad;
-      encAddressCount += <u32>((ad - adCounted) >> 2);
+      settle(executed, instructions, kernelInstructions, rawBefore);
+      settleAddresses(ad, addressRun);
+      executed = kernelInstructions = 0;
       status = handleEvent(event, adEnd, exEnd);
       if (status != DONE) break;
-      ad = adCounted = encAddressAt;
+      instructions = encInstructions;
+      ad = encAddressAt;
+      addressRun = addressHits;
       ev += 4;
       continue;
     }
-    if (encInstructions >= maxInstructions || budget <= 0 || ad >= adFull) {
+    if (ev >= evStop) break;
+    if (instructions >= maxInstructions || budget <= 0 || ad >= adFull) {
       status = FULL;
       break;
     }
@@ -336,48 +371,42 @@ export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
     }
     const entry = blocks + (<usize>event << 4);
     let local = <u32>load<u16>(entry);
-    const predicted = successors + (<usize>history << 1);
+    const predicted = successors + (<usize>context << 1);
     if (local != 0 && <u32>load<u16>(predicted) == local) {
-      hits++;
+      blockRun++;
     } else {
-      local = missBlock(entry, event, hits, previousLocal);
-      hits = 0;
+      local = missBlock(entry, event, blockRun, before);
+      blockRun = 0;
       store<u16>(predicted, <u16>local);
     }
-    history = nextHistory(history, local);
-    previousLocal = local;
-    previous = event + 1;
-    encExecutions++;
-    distance++;
-    const flags = <u32>load<u16>(entry, 10);
-    const instructions = <u32>load<u16>(entry, 8);
-    encInstructions += instructions;
-    encKernelInstructions += instructions & (0 - (flags & FLAG_KERNEL));
+    context = nextHistory(context, local);
+    before = local;
+    rawBefore = event + 1;
+    executed++;
+    const meaning = load<u32>(entry, 8);
+    const retired = meaning & 0xffff;
+    const flags = meaning >> 16;
+    instructions += retired;
+    kernelInstructions += retired & (0 - (flags & FLAG_KERNEL));
     ev += 4;
     let slots = <u32>load<u16>(entry, 2);
     if (ev < evEnd) {
       if (load<u32>(ev) >= EVENT) slots = slotsPresent(entry, event, ev, evEnd);
     }
-    if (ad + (<usize>slots << 2) > adEnd) {
+    const adNext = ad + (<usize>slots << 2);
+    if (adNext > adEnd) {
       status = MISSING_ADDRESSES;
       break;
     }
-    let hot = hotBase + (<usize>load<u32>(entry, 4) << HOT_SHIFT);
-    let near = neighbour;
-    let run = addressHits;
-    for (const adStop = ad + (<usize>slots << 2); ad < adStop; ad += 4, hot += 1 << HOT_SHIFT) {
-      const address = load<u32>(ad);
-      if (address == load<u32>(hot) + load<u32>(hot, 4)) {
-        run++;
-      } else {
-        missAddress(<u32>((hot - hotBase) >> HOT_SHIFT), address, near, run);
-        run = 0;
-      }
-      store<u32>(hot, address);
-      near = address;
+    const slot = load<u32>(entry, 4);
+    const matched = matchStrides(slot, slots, ad);
+    addressRun += matched;
+    if (matched != slots) {
+      settleAddresses(ad + (<usize>matched << 2), addressRun);
+      putAddresses(slot + matched, slots - matched);
+      addressRun = addressHits;
     }
-    neighbour = near;
-    addressHits = run;
+    ad = adNext;
     if (flags & FLAG_REP) {
       if (encExtraAt >= exEnd) {
         status = MISSING_EXTRAS;
@@ -388,8 +417,39 @@ export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
       encExtraCount++;
     }
   }
-  encAddressCount += <u32>((ad - adCounted) >> 2);
+  settle(executed, instructions, kernelInstructions, rawBefore);
+  settleAddresses(ad, addressRun);
   encEventAt = ev;
-  encAddressAt = ad;
+  history = context;
+  hits = blockRun;
+  previousLocal = before;
+  return status;
+}
+
+function settle(executed: u32, instructions: u32, kernelInstructions: u32, rawBefore: u32): void {
+  encExecutions += executed;
+  distance += executed;
+  encInstructions = instructions;
+  encKernelInstructions += kernelInstructions;
+  previous = rawBefore;
+}
+
+/** All addresses before `to` are encoded, the last `run` of them as predicted. */
+function settleAddresses(to: usize, run: u32): void {
+  if (to != encAddressAt) neighbour = load<u32>(to - 4);
+  encAddressCount += <u32>((to - encAddressAt) >> 2);
+  encAddressAt = to;
+  addressHits = run;
+}
+
+/**
+ * Encodes raw columns from where encEventAt, encAddressAt and encExtraAt point, until they end (0), the chunk is full (1: finish it,
+ * begin another and call again) or the columns are malformed (2 and more).
+ */
+export function encEncode(evEnd: usize, adEnd: usize, exEnd: usize): i32 {
+  let status = DONE;
+  do {
+    status = encodeRun(min(encEventAt + (<usize>RUN_EVENTS << 2), evEnd), evEnd, adEnd, exEnd);
+  } while (status == DONE && encEventAt < evEnd);
   return status;
 }

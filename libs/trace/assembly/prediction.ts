@@ -30,20 +30,35 @@ export function nextHistory(history: u32, local: u32): u32 {
   return ((history << 5) ^ ((local * 0x9e3779b1) >> 17)) & HISTORY_MASK;
 }
 
-// Per slot, hot: last address, stride. Cold: step of the last miss, step from the neighbour at the last miss, alternate, unused.
+// What is known of a reference slot. Hot: last address, stride. Cold, needed by a miss only: step of the last miss, step from the
+// neighbour then, the address before, whether it follows a shift.
 export const HOT_SHIFT: u32 = 3;
 export const COLD_SHIFT: u32 = 4;
 
-/** Learns from an address that was not last + stride. The caller stores it as the last address. */
+/** No slot of this block has moved yet. Anything else is the step, modulo 2^32, by which the last slot that moved did. */
+export const UNMOVED: u64 = 1 << 32;
+
 // @ts-ignore: decorator
 @inline
-export function learnMiss(hot: usize, cold: usize, address: u32, neighbour: u32): void {
-  const last = load<u32>(hot);
-  const step = address - last;
+export function predict(hot: usize, cold: usize, shift: u64): u32 {
+  const follows = shift != UNMOVED && load<u32>(cold, 12) != 0;
+  return load<u32>(hot) + (follows ? <u32>shift : load<u32>(hot, 4));
+}
+
+/** Learns from an address; `near` is the one before it. Returns the shift that the next slot of the block sees. */
+export function learn(hot: usize, cold: usize, address: u32, near: u32, shift: u64): u64 {
+  const before = load<u32>(hot);
+  const step = address - before;
+  const own = step == load<u32>(hot, 4);
+  const followed = shift == <u64>step;
+  if (shift != UNMOVED && own != followed) store<u32>(cold, <u32>followed, 12);
+  store<u32>(hot, address);
+  if (own) return shift;
   if (step == load<u32>(cold)) store<u32>(hot, step, 4);
   store<u32>(cold, step);
-  store<u32>(cold, address - neighbour, 4);
-  store<u32>(cold, last, 8);
+  store<u32>(cold, address - near, 4);
+  store<u32>(cold, before, 8);
+  return step;
 }
 
 // @ts-ignore: decorator

@@ -1,7 +1,7 @@
 import { AppError } from '@pvtrail/primitives';
 import { ByteReader, unzigzag32 } from './bytes.js';
 import type { OpenChunk } from './chunk.js';
-import { SEQUENCE_TOKENS, SlotPredictor, SuccessorPredictor } from './predictors.js';
+import { SEQUENCE_TOKENS, type Shift, SlotPredictor, SuccessorPredictor } from './predictors.js';
 import { CONTINUATION_BIT, CONTINUATION_KIND, EVENT_KINDS, eventOf, hasExtra, type RawColumns } from './raw-columns.js';
 
 interface PendingEvent {
@@ -99,24 +99,23 @@ class ReferenceDecoder {
     if (this.#out.addresses.length + count > this.#chunk.header.addressCount) {
       throw corrupt('there are more addresses than declared');
     }
+    let shift: Shift;
     for (const slot of slots.slice(0, count)) {
-      const address = this.#nextAddress(slot);
-      slot.advance(address);
+      const address = this.#nextAddress(slot, shift);
+      shift = slot.advance(address, this.#neighbour, shift);
       this.#neighbour = address;
       this.#out.addresses.push(address);
     }
   }
 
-  #nextAddress(slot: SlotPredictor): number {
+  #nextAddress(slot: SlotPredictor, shift: Shift): number {
     if (this.#addressHits > 0) {
       this.#addressHits--;
-      return slot.predicted;
+      return slot.predicted(shift);
     }
     const token = this.#addresses.varint();
-    const address = slot.resolve(token % 4, unzigzag32(Math.floor(token / 4)), this.#neighbour);
-    slot.learnMiss(address, this.#neighbour);
     this.#addressHits = this.#addresses.varint();
-    return address;
+    return slot.resolve(token % 4, unzigzag32(Math.floor(token / 4)), this.#neighbour);
   }
 
   #takeCount(local: number): void {

@@ -4,7 +4,7 @@ import { chunkDigest, type EncodedChunk } from './chunk.js';
 import { BLOCK_FLAGS, DictionaryWriter } from './dictionary.js';
 import { type ChunkHeader, FORMAT_VERSION } from './header.js';
 import { CHUNK_LIMITS, type ChunkLimits, DICTIONARY_CHARGE_BYTES } from './limits.js';
-import { SEQUENCE_TOKENS, SlotPredictor, SuccessorPredictor } from './predictors.js';
+import { SEQUENCE_TOKENS, type Shift, SlotPredictor, SuccessorPredictor } from './predictors.js';
 import { type KnownBlock, RawBlockTable } from './raw-block-table.js';
 import {
   CONTINUATION_KIND,
@@ -79,18 +79,16 @@ class ChunkUnderWay {
     if ((flags & BLOCK_FLAGS.user) === 0) this.kernelInstructions += instructions;
   }
 
-  address(slot: SlotPredictor, address: number): void {
-    if (address === slot.predicted) {
-      this.addressHits++;
-    } else {
-      this.addresses.varint(this.addressHits);
-      this.addresses.varint(slot.token(address, this.neighbour));
-      this.addressHits = 0;
-      slot.learnMiss(address, this.neighbour);
+  /** The addresses of one execution of a block, in slot order. */
+  addressesOf(slots: readonly SlotPredictor[], addresses: Iterator<number>): void {
+    let shift: Shift;
+    for (const slot of slots) {
+      const address = take(addresses);
+      this.#address(slot, address, shift);
+      shift = slot.advance(address, this.neighbour, shift);
+      this.neighbour = address;
     }
-    slot.advance(address);
-    this.neighbour = address;
-    this.addressCount++;
+    this.addressCount += slots.length;
   }
 
   count(local: LocalBlock, count: number): void {
@@ -117,6 +115,16 @@ class ChunkUnderWay {
   finish(): void {
     this.sequence.varint(this.hits);
     this.addresses.varint(this.addressHits);
+  }
+
+  #address(slot: SlotPredictor, address: number, shift: Shift): void {
+    if (address === slot.predicted(shift)) {
+      this.addressHits++;
+      return;
+    }
+    this.addresses.varint(this.addressHits);
+    this.addresses.varint(slot.token(address, this.neighbour));
+    this.addressHits = 0;
   }
 
   #missBlock(known: KnownBlock, local: LocalBlock | undefined): void {
@@ -185,7 +193,7 @@ export class ReferenceEncoder {
   }
 
   #addresses(local: LocalBlock, present: number, addresses: Iterator<number>): void {
-    for (const slot of local.slots.slice(0, present)) this.#chunk.address(slot, take(addresses));
+    this.#chunk.addressesOf(local.slots.slice(0, present), addresses);
   }
 
   #event(event: number, addresses: Iterator<number>, extras: Iterator<number>): void {

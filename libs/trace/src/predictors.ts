@@ -45,29 +45,33 @@ export const SEQUENCE_TOKENS = { newBlock: 0, lastSuccessor: 1 } as const;
 /** The two low bits of a miss token of the address column. */
 const ADDRESS_TOKENS = { fromLast: 0, fromNeighbourAgain: 1, alternate: 2, fromNeighbour: 3 } as const;
 
-/** Says which address a reference slot touches next: the last one and a stride. */
+/** By how much the last slot of a block that moved off its stride has moved; undefined before one has. */
+export type Shift = number | undefined;
+
+/**
+ * Says which address a reference slot touches next: the last one and a stride, or, where the slot has followed the slots before it
+ * in such a case, the last one and the shift of those.
+ */
 export class SlotPredictor {
   #last = 0;
   #stride = 0;
+  #follows = false;
   #missStep = 0;
   #neighbourStep = 0;
   #alternate = 0;
 
-  get predicted(): number {
-    return (this.#last + this.#stride) >>> 0;
+  predicted(shift: Shift): number {
+    return (this.#last + (this.#follows && shift !== undefined ? shift : this.#stride)) >>> 0;
   }
 
-  advance(address: number): void {
-    this.#last = address;
-  }
-
-  /** Learns from an address that was not predicted; `neighbour` is the address before it in the column. */
-  learnMiss(address: number, neighbour: number): void {
+  /** Learns from an address; `neighbour` is the address before it in the column. Returns the shift that the next slot of the block sees. */
+  advance(address: number, neighbour: number, shift: Shift): Shift {
     const step = (address - this.#last) >>> 0;
-    if (step === this.#missStep) this.#stride = step;
-    this.#missStep = step;
-    this.#neighbourStep = (address - neighbour) >>> 0;
-    this.#alternate = this.#last;
+    const own = step === this.#stride;
+    if (shift !== undefined && own !== (step === shift)) this.#follows = !own;
+    if (!own) this.#move(step, (address - neighbour) >>> 0);
+    this.#last = address;
+    return own ? shift : step;
   }
 
   /** The token that says what a missed address is. */
@@ -93,5 +97,13 @@ export class SlotPredictor {
       default:
         return (neighbour + step) >>> 0;
     }
+  }
+
+  /** Two equal steps off the stride make a new stride. */
+  #move(step: number, neighbourStep: number): void {
+    if (step === this.#missStep) this.#stride = step;
+    this.#missStep = step;
+    this.#neighbourStep = neighbourStep;
+    this.#alternate = this.#last;
   }
 }
