@@ -13,12 +13,16 @@ static unsigned scaled(unsigned hot, unsigned with_walk)
 
 /* ---- null system call ---- */
 
+#define NULL_BURST 8
+
+/* Short calls come in bursts: with a walk after each, a hundredth of the instructions would be the kernel's. */
 static void null_iteration(void)
 {
-	unsigned count = scaled(512, 32);
+	unsigned bursts = scaled(64, 32);
 
-	for (unsigned i = 0; i < count; i++) {
-		expect(call0(SYS_GETPPID) == 0, 10);
+	for (unsigned i = 0; i < bursts; i++) {
+		for (unsigned call = 0; call < NULL_BURST; call++)
+			expect(call0(SYS_GETPPID) == 0, 10);
 		walk();
 	}
 }
@@ -29,17 +33,23 @@ const struct workload nullsyscall = { nothing, null_iteration, nothing };
 
 #define FAULT_PAGES 16
 
-static long table_fd;
-
-static void fault_setup(void)
+/* Opens the table of data and reads the first words of its second page, as a program does before it maps a file. */
+static long open_table(void)
 {
-	table_fd = call2(SYS_OPEN, "/var/table", 3);
-	expect(table_fd >= 0, 20);
+	struct file_status status;
+	unsigned long head[4];
+	long fd = call2(SYS_OPEN, "/var/table", 3);
+
+	expect(fd >= 0 && call2(SYS_FSTAT, fd, &status) == 0 && status.size == 64 * PAGE, 20);
+	expect(call3(SYS_LSEEK, fd, PAGE, 0) == (long)PAGE && call3(SYS_READ, fd, head, sizeof(head)) == sizeof(head), 26);
+	expect(head[1] - head[0] == 0x9e3779b97f4a7c15ul, 27);
+	return fd;
 }
 
 static void fault_iteration(void)
 {
 	unsigned pages = scaled(FAULT_PAGES, FAULT_PAGES / 4);
+	long table_fd = open_table();
 	char *anonymous = map(0, pages * PAGE, READ | WRITE, PRIVATE | ANONYMOUS, -1, 0);
 	char *copied = map(0, pages * PAGE, READ | WRITE, PRIVATE, table_fd, 0);
 	char *shared = map(0, pages * PAGE, READ | WRITE, SHARED, table_fd, 32 * PAGE);
@@ -67,15 +77,10 @@ static void fault_iteration(void)
 	unmap(anonymous, pages * PAGE);
 	unmap(copied, pages * PAGE);
 	unmap(shared, pages * PAGE);
-	expect(sum != 1, 25);
+	expect(sum != 1 && call1(SYS_CLOSE, table_fd) == 0, 25);
 }
 
-static void fault_teardown(void)
-{
-	call1(SYS_CLOSE, table_fd);
-}
-
-const struct workload pagefault = { fault_setup, fault_iteration, fault_teardown };
+const struct workload pagefault = { nothing, fault_iteration, nothing };
 
 /* ---- fork, exit, wait ---- */
 
@@ -89,18 +94,37 @@ static void fork_setup(void)
 		inherited[i * PAGE] = (unsigned char)i;
 }
 
+/* Uses more stack than the process has so far. */
+static noinline unsigned char deep(void)
+{
+	volatile unsigned char frame[6 * PAGE];
+
+	for (unsigned i = sizeof(frame); i >= PAGE; i -= PAGE)
+		frame[i - 1] = (unsigned char)i;
+	return frame[sizeof(frame) - 1];
+}
+
+static void log_start(void)
+{
+	char line[96] = "started";
+	long fd = call2(SYS_OPEN, "/var/log", 2);
+
+	*(long *)(line + 8) = call0(SYS_GETPID);
+	expect(fd >= 0 && call3(SYS_WRITE, fd, line, sizeof(line)) == sizeof(line), 34);
+	call1(SYS_CLOSE, fd);
+}
+
 static void fork_child(void)
 {
-	unsigned char sum = 0;
+	unsigned char sum = deep();
 
-	walk();
 	call1(SYS_AUDIT, 1);
+	log_start();
 	call1(SYS_SETUID, 1000);
 	for (unsigned i = 0; i < FORK_PAGES; i++)
 		sum += inherited[i * PAGE];
 	for (unsigned i = 0; i < FORK_PAGES; i += 8)
 		inherited[i * PAGE] = 0xff;
-	walk();
 	call1(SYS_EXIT, sum);
 }
 
@@ -113,11 +137,11 @@ static void fork_iteration(void)
 	if (child == 0)
 		fork_child();
 	expect(child > 0, 30);
+	call0(SYS_SCHED_YIELD);
 	for (unsigned i = 0; i < FORK_PAGES; i++) {
 		inherited[i * PAGE + 1]++;
 		sum += inherited[i * PAGE];
 	}
-	walk();
 	expect(call3(SYS_WAIT4, child, &status, 0) == child, 31);
 	expect(((status >> 8) & 0xff) == sum, 32);
 	expect(inherited[0] == 0 && inherited[8 * PAGE] == 8, 33);
@@ -128,9 +152,10 @@ const struct workload fork_exit = { fork_setup, fork_iteration, nothing };
 
 /* ---- mmap, munmap, mprotect sweep ---- */
 
-#define SWEEP_AREAS 12
+#define SWEEP_AREAS 6
 
 static unsigned sweep_state;
+static long table_fd;
 
 static unsigned sweep_random(unsigned below)
 {
@@ -196,9 +221,21 @@ const struct workload mmap_sweep = { sweep_setup, sweep_iteration, sweep_teardow
 /* ---- context switch: two processes and two pipes ---- */
 
 #define TOKEN_BYTES 64
+#define TOKEN_HEAD 16
 
 static int there[2], back[2];
 static long partner;
+
+/* Reads a whole token, which may come in parts; false at the end of the pipe. */
+static bool read_token(long fd, char *token)
+{
+	for (long have = 0, part; have < TOKEN_BYTES; have += part) {
+		part = call3(SYS_READ, fd, token + have, TOKEN_BYTES - have);
+		if (part <= 0)
+			return false;
+	}
+	return true;
+}
 
 static void relay(void)
 {
@@ -206,7 +243,7 @@ static void relay(void)
 
 	call1(SYS_CLOSE, there[1]);
 	call1(SYS_CLOSE, back[0]);
-	while (call3(SYS_READ, there[0], token, TOKEN_BYTES) == TOKEN_BYTES) {
+	while (read_token(there[0], token)) {
 		walk();
 		token[0]++;
 		if (call3(SYS_WRITE, back[1], token, TOKEN_BYTES) != TOKEN_BYTES)
@@ -215,15 +252,26 @@ static void relay(void)
 	call1(SYS_EXIT, 0);
 }
 
+static void send_token(const char *token)
+{
+	expect(call3(SYS_WRITE, there[1], token, TOKEN_HEAD) == TOKEN_HEAD, 52);
+	expect(call3(SYS_WRITE, there[1], token + TOKEN_HEAD, TOKEN_BYTES - TOKEN_HEAD) == TOKEN_BYTES - TOKEN_HEAD, 56);
+}
+
+/* The first token waits in the pipe for the partner. */
 static void switch_setup(void)
 {
+	char token[TOKEN_BYTES] = { 0 };
+
 	expect(call1(SYS_PIPE, there) == 0 && call1(SYS_PIPE, back) == 0, 50);
+	send_token(token);
 	partner = call0(SYS_FORK);
 	if (partner == 0)
 		relay();
 	expect(partner > 0, 51);
 	call1(SYS_CLOSE, there[0]);
 	call1(SYS_CLOSE, back[1]);
+	expect(read_token(back[0], token), 57);
 }
 
 static void switch_iteration(void)
@@ -232,9 +280,9 @@ static void switch_iteration(void)
 	char token[TOKEN_BYTES] = { 0 };
 
 	for (unsigned i = 0; i < rounds; i++) {
-		expect(call3(SYS_WRITE, there[1], token, TOKEN_BYTES) == TOKEN_BYTES, 52);
+		send_token(token);
 		walk();
-		expect(call3(SYS_READ, back[0], token, TOKEN_BYTES) == TOKEN_BYTES, 53);
+		expect(read_token(back[0], token), 53);
 		walk();
 	}
 	expect(token[0] == (char)rounds, 54);
@@ -281,9 +329,10 @@ static void timer_setup(void)
 
 static void timer_iteration(void)
 {
-	unsigned long result;
+	unsigned long result, time[2];
 	char byte = 1;
 
+	expect(call1(SYS_GETTIME, time) == 0 && time[1] < 1000000000ul, 69);
 	call1(SYS_TIMER, params.timer_period);
 	expect(call3(SYS_WRITE, start_pipe[1], &byte, 1) == 1, 64);
 	for (unsigned i = 0; i < TIMER_WALKS; i++)

@@ -1,4 +1,4 @@
-/* open, close, read, write, lseek, fstat, dup. */
+/* open, close, read, write, lseek, fstat. */
 #include "sched.h"
 #include "syscalls.h"
 
@@ -8,7 +8,6 @@ long sys_read(u32 fd, char *buffer, size_t count);
 long sys_write(u32 fd, const char *buffer, size_t count);
 long sys_lseek(u32 fd, long offset, u32 whence);
 long sys_fstat(u32 fd, struct file_status *status);
-long sys_dup(u32 fd);
 
 #define PATH_MAX 64
 
@@ -158,20 +157,4 @@ noinline long sys_fstat(u32 fd, struct file_status *user)
 	spin_unlock(&inode->lock);
 	fput(file);
 	return copy_to_user(user, &status, sizeof(status)) ? -EFAULT : 0;
-}
-
-noinline long sys_dup(u32 fd)
-{
-	struct file *file = fget(fd);
-	int copy;
-
-	if (!file)
-		return -EBADF;
-	copy = fd_allocate(current->files);
-	if (copy < 0) {
-		fput(file);
-		return copy;
-	}
-	fd_install((u32)copy, file);
-	return copy;
 }

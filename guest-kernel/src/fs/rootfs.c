@@ -4,6 +4,8 @@
 extern const char user_image_start[], user_image_end[];
 
 #define TABLE_PAGES 64
+/* Each page of the table begins with a row of values; the rest is empty. */
+#define ROW_WORDS 16
 
 static noinline struct inode *make_file(const char *content, ulong size)
 {
@@ -20,7 +22,7 @@ static noinline struct inode *make_file(const char *content, ulong size)
 		if (content)
 			memcpy(words, content + offset, min(size - offset, (ulong)PAGE_SIZE));
 		else
-			for (ulong i = 0; i < PAGE_SIZE / 8; i++)
+			for (ulong i = 0; i < ROW_WORDS; i++)
 				words[i] = (offset + i) * 0x9e3779b97f4a7c15ul;
 		set_bit(PG_uptodate, &page->flags);
 		BUG_ON(add_to_page_cache(page, &inode->data, offset >> PAGE_SHIFT));

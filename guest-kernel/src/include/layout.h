@@ -80,7 +80,6 @@
 #define PV_TYPE_IRQ_DISABLE 55
 #define PV_TYPE_IRQ_ENABLE 56
 #define PV_TYPE_ADJUST_EXCEPTION_FRAME 59
-#define PV_TYPE_READ_CR2 65
 
 /* Platform ports (docs/adr/001). */
 #define PORT_MARKER 0xe0
@@ -88,7 +87,6 @@
 #define PORT_DEVICE 0xe8
 #define PORT_CONSOLE 0xe9
 #define PORT_EXIT 0xec
-#define PORT_RANDOM 0xf0
 
 #define TIMER_VECTOR 0x20
 #define DEVICE_VECTOR 0x21

@@ -67,19 +67,9 @@ static always_inline void raw_spin_lock_flags(spinlock_t *lock, ulong flags)
 	PV_CALL2(pv_lock_ops.spin_lock_flags, lock, flags);
 }
 
-static always_inline int raw_spin_trylock(spinlock_t *lock)
-{
-	return (int)PV_CALL1(pv_lock_ops.spin_trylock, lock);
-}
-
 static always_inline void raw_spin_unlock(spinlock_t *lock)
 {
 	PV_CALL1(pv_lock_ops.spin_unlock, lock);
-}
-
-static always_inline int raw_spin_is_locked(spinlock_t *lock)
-{
-	return (int)PV_CALL1(pv_lock_ops.spin_is_locked, lock);
 }
 
 #else
@@ -95,31 +85,19 @@ static always_inline void raw_spin_lock_flags(spinlock_t *lock, ulong flags)
 	ticket_lock(lock);
 }
 
-static always_inline int raw_spin_trylock(spinlock_t *lock)
-{
-	return ticket_trylock(lock);
-}
-
 static always_inline void raw_spin_unlock(spinlock_t *lock)
 {
 	ticket_unlock(lock);
 }
 
-static always_inline int raw_spin_is_locked(spinlock_t *lock)
-{
-	return ticket_is_locked(lock);
-}
-
 #endif
 
 void spin_lock(spinlock_t *lock);
-int spin_trylock(spinlock_t *lock);
 void spin_lock_irq(spinlock_t *lock);
 ulong spin_lock_save(spinlock_t *lock);
 void spin_unlock_irqrestore(spinlock_t *lock, ulong flags);
 
 #define spin_lock_irqsave(lock, flags) ((flags) = spin_lock_save(lock))
-#define spin_is_locked(lock) raw_spin_is_locked(lock)
 
 static always_inline void spin_unlock(spinlock_t *lock)
 {

@@ -29,7 +29,6 @@
 #define SYS_FSTAT 24
 #define SYS_TIMES 25
 #define SYS_GETTIME 26
-#define SYS_DUP 27
 
 /* What fstat reports. */
 struct file_status {

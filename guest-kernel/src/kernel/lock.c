@@ -7,11 +7,6 @@ noinline void spin_lock(spinlock_t *lock)
 	raw_spin_lock(lock);
 }
 
-noinline int spin_trylock(spinlock_t *lock)
-{
-	return raw_spin_trylock(lock);
-}
-
 noinline void spin_lock_irq(spinlock_t *lock)
 {
 	local_irq_disable();

@@ -9,7 +9,6 @@ long sys_read(u32 fd, char *buffer, size_t count);
 long sys_write(u32 fd, const char *buffer, size_t count);
 long sys_lseek(u32 fd, long offset, u32 whence);
 long sys_fstat(u32 fd, struct file_status *status);
-long sys_dup(u32 fd);
 long sys_pipe(int *fds);
 long sys_exit(int status);
 long sys_wait4(long number, int *status, ulong options);
@@ -220,6 +219,5 @@ void *const sys_call_table[SYSCALL_COUNT] = {
 	[SYS_FSTAT] = sys_fstat,
 	[SYS_TIMES] = sys_times,
 	[SYS_GETTIME] = sys_gettime,
-	[SYS_DUP] = sys_dup,
-	[SYS_DUP + 1 ... SYSCALL_COUNT - 1] = sys_missing,
+	[SYS_GETTIME + 1 ... SYSCALL_COUNT - 1] = sys_missing,
 };

@@ -200,18 +200,3 @@ noinline struct rb_node *rb_next(const struct rb_node *node)
 		node = parent;
 	return parent;
 }
-
-noinline struct rb_node *rb_prev(const struct rb_node *node)
-{
-	struct rb_node *parent;
-
-	if (node->left) {
-		node = node->left;
-		while (node->right)
-			node = node->right;
-		return (struct rb_node *)node;
-	}
-	while ((parent = rb_parent(node)) && node == parent->left)
-		node = parent;
-	return parent;
-}

@@ -239,6 +239,30 @@ noinline void free_page_at(ulong address)
 	free_pages(virt_to_page((void *)address), 0);
 }
 
+static noinline void reserve_range(ulong first, ulong end)
+{
+	for (struct page *page = pfn_to_page(first); page < pfn_to_page(end); page++) {
+		page->flags = 1ul << PG_reserved;
+		atomic_set(&page->count, 1);
+	}
+}
+
+/* Gives [first, end) to the allocator in the largest aligned blocks. */
+static noinline void free_range(ulong first, ulong end)
+{
+	while (first < end) {
+		u32 order = 0;
+
+		while (order < MAX_ORDER - 1 && !(first & (1ul << order)) && first + (2ul << order) <= end)
+			order++;
+		spin_lock(&zone.lock);
+		free_block(pfn_to_page(first), order);
+		spin_unlock(&zone.lock);
+		zone.present += 1ul << order;
+		first += 1ul << order;
+	}
+}
+
 /* The page descriptors follow the kernel image; all RAM above 1 MiB that neither occupies is free. */
 noinline void mem_init(ulong ram_bytes)
 {
@@ -253,23 +277,12 @@ noinline void mem_init(ulong ram_bytes)
 	this_cpu()->pcp.high = PCP_HIGH;
 	this_cpu()->pcp.batch = PCP_BATCH;
 	list_init(&this_cpu()->pcp.list);
-	for (ulong pfn = 0; pfn < max_pfn; pfn++) {
-		struct page *page = pfn_to_page(pfn);
-
-		atomic_set(&page->mapcount, -1);
-		if (pfn < 256 || (pfn >= image_start && pfn < map_end)) {
-			set_bit(PG_reserved, &page->flags);
-			atomic_set(&page->count, 1);
-		}
-	}
-	for (ulong pfn = 256; pfn < max_pfn; pfn++) {
-		if (test_bit(PG_reserved, &pfn_to_page(pfn)->flags))
-			continue;
-		spin_lock(&zone.lock);
-		free_block(pfn_to_page(pfn), 0);
-		spin_unlock(&zone.lock);
-		zone.present++;
-	}
+	for (ulong pfn = 0; pfn < max_pfn; pfn++)
+		atomic_set(&mem_map[pfn].mapcount, -1);
+	reserve_range(0, 256);
+	reserve_range(image_start, map_end);
+	free_range(256, min(image_start, max_pfn));
+	free_range(map_end, max_pfn);
 	zone.pages_min = zone.present / 128;
 	zone.pages_low = zone.pages_min + zone.pages_min / 4;
 	zone.pages_high = zone.pages_min + zone.pages_min / 2;

@@ -144,7 +144,6 @@ _Static_assert(PV_TYPE(pv_cpu_ops.swapgs) == PV_TYPE_SWAPGS, "swapgs");
 _Static_assert(PV_TYPE(pv_irq_ops.irq_disable) == PV_TYPE_IRQ_DISABLE, "irq_disable");
 _Static_assert(PV_TYPE(pv_irq_ops.irq_enable) == PV_TYPE_IRQ_ENABLE, "irq_enable");
 _Static_assert(PV_TYPE(pv_irq_ops.adjust_exception_frame) == PV_TYPE_ADJUST_EXCEPTION_FRAME, "adjust_exception_frame");
-_Static_assert(PV_TYPE(pv_mmu_ops.read_cr2) == PV_TYPE_READ_CR2, "read_cr2");
 _Static_assert(PV_TYPE(pv_lock_ops.spin_unlock) == 110, "spin_unlock");
 
 #endif
