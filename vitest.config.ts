@@ -11,13 +11,6 @@ export default defineConfig({
       'guest-kernel/test/**/*.spec.ts',
       'scripts/**/*.spec.ts',
     ],
-    // The translator does not pass its differential test yet: run it with `npx vitest run --config vitest.differential.config.ts`.
-    exclude: [
-      '**/node_modules/**',
-      '**/dist/**',
-      'libs/emulator/test/translator.diff.spec.ts',
-      'libs/emulator/test/report.spec.ts',
-    ],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',

@@ -365,8 +365,8 @@ export class Machine {
     const space = user ? cpu.u32('space') : 0;
     const entry = (jumpCacheAddress(user) + jumpCacheOffset(low, space)) >>> 2;
     const u32 = this.#u32;
-    if (u32[entry] === low && u32[entry + 1] === high && (!user || u32[entry + 3] === space))
-      return u32[entry + 2] ?? 0;
+    const cached = u32[entry] === low && u32[entry + 1] === high && (!user || u32[entry + 3] === space);
+    if (cached && this.#translator.hasCode(u32[entry + 2] ?? 0)) return u32[entry + 2] ?? 0;
     const slot = this.#slotAtRip(low, high, user);
     u32[entry] = low;
     u32[entry + 1] = high;

@@ -60,6 +60,8 @@ export class Translator {
   readonly #kernel = new Map<number, Entry>();
   /** By physical page of the first byte (and of the second one, when the entry's block crosses), then by address. */
   readonly #user = new Map<number, Map<number, Entry>>();
+  /** By slot; careful functions have none. */
+  readonly #entries: Entry[] = [];
   /** By block and part: the slot, which stays, and whether there is code in it. */
   readonly #careful = new Map<number, { readonly slot: number; ready: boolean }>();
   readonly #decoded = new Map<RawBlock, DecodedBlock>();
@@ -80,6 +82,11 @@ export class Translator {
   translatedSlot(address: number, phys: number, user: boolean): number | undefined {
     const entry = this.findEntry(address, user, phys >>> PAGE_SHIFT);
     return entry?.unit === undefined ? undefined : entry.slot;
+  }
+
+  /** Whether more than a stub is in the slot of an entry: a jump cache may name one whose code has been put aside. */
+  hasCode(slot: number): boolean {
+    return this.#entries[slot]?.unit !== undefined;
   }
 
   /** The slot for a block that was just fetched; translates what is missing. */
@@ -228,6 +235,7 @@ export class Translator {
 
   #newEntry(address: number, user: boolean, key: number): Entry {
     const entry: Entry = { slot: this.takeSlot(), address, user, unit: undefined };
+    this.#entries[entry.slot] = entry;
     if (!user) {
       this.#kernel.set(address, entry);
       return entry;

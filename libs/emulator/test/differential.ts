@@ -15,7 +15,7 @@ export interface DifferentialOptions {
 }
 
 const CASES_PER_BATCH = 1000;
-const STATES_PER_REGION = 4;
+const STATES_PER_REGION = 8;
 /** Translations pile up in a machine; a new one after some batches keeps memory bounded, and reuse tests invalidation. */
 const BATCHES_PER_MACHINE = 10;
 

@@ -1,6 +1,6 @@
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
 import { type Batch, singleCase } from './batch.js';
-import { comparedFlags, type Difference, differences } from './compare.js';
+import { compared, type Difference, differences } from './compare.js';
 import type { Outcome } from './native-host.js';
 import { type PlacedRegion, type Region, readsDefinedFlagsOnly } from './region.js';
 
@@ -70,8 +70,9 @@ const definesItsLabels = (region: Region): boolean => {
   const labels = new Set(region.flatMap((step) => (step.kind === 'label' ? [step.label] : [])));
   return region.every((step) => {
     if (step.kind === 'label') return true;
-    const { flow } = step;
-    const needed = 'label' in flow ? [flow.label] : flow.kind === 'return' ? flow.sites : [];
+    const { flow, relative } = step;
+    const needed = 'label' in flow ? [flow.label] : flow.kind === 'return' ? [...flow.sites] : [];
+    if (relative !== undefined && 'label' in relative.to) needed.push(relative.to.label);
     return needed.every((label) => labels.has(label));
   });
 };
@@ -106,7 +107,7 @@ export function compareBatch(
     const placed = batch.regions[testCase.region];
     const [left, right] = [native[caseNumber], emulated[caseNumber]];
     if (!placed || !left || !right) throw new Error('a batch has fewer outcomes than cases');
-    const found = differences(left, right, () => comparedFlags(placed.region, placed.placed, left), batch.cpl);
+    const found = differences(left, right, () => compared(placed.region, placed.placed, left), batch.cpl);
     return found.length > 0 ? [{ caseNumber, vector: left.vector, found }] : [];
   });
 }

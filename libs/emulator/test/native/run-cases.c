@@ -164,8 +164,8 @@ int main(void) {
   action.sa_sigaction = on_signal;
   static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGVTALRM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, 0);
-  struct itimerval tenth = {{0, 100000}, {0, 100000}};
-  setitimer(ITIMER_VIRTUAL, &tenth, 0);
+  struct itimerval tick = {{0, 20000}, {0, 20000}};
+  setitimer(ITIMER_VIRTUAL, &tick, 0);
 
   for (uint32_t i = 0; i < batch.cases; i++) {
     run_case(&cases[i], batch.bits);
