@@ -18,7 +18,7 @@ export interface VerifiedTrace {
   readonly kernelInstructions: number;
   readonly executions: number;
   readonly addresses: number;
-  /** The chunk that ends the guest's trace is among them. */
+  /** They are the whole trace of the guest, from its first chunk to the one that ends it. */
   readonly complete: boolean;
 }
 
@@ -146,15 +146,16 @@ export class TraceVerifier {
 
   #add(header: ChunkHeader): VerifiedTrace {
     const before = this.#summary;
+    const firstSequence = before?.firstSequence ?? header.sequence;
     return {
       guest: header.guest,
       chunks: (before?.chunks ?? 0) + 1,
-      firstSequence: before?.firstSequence ?? header.sequence,
+      firstSequence,
       instructions: (before?.instructions ?? 0) + header.instructions,
       kernelInstructions: (before?.kernelInstructions ?? 0) + header.kernelInstructions,
       executions: (before?.executions ?? 0) + header.executions,
       addresses: (before?.addresses ?? 0) + header.addressCount,
-      complete: header.last,
+      complete: header.last && firstSequence === 0,
     };
   }
 }
