@@ -18,6 +18,7 @@ import { compareRuns, comparisonTable } from './comparison.js';
 import { defaultFleet } from './default-fleet.js';
 import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
 import { computeRun, runDocument, runTable } from './run-command.js';
+import { verificationTable, verifyFiles } from './verify-command.js';
 
 const print = (json: boolean, document: unknown, table: () => string): void => {
   process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : table());
@@ -119,6 +120,16 @@ program
         );
       print(json ?? false, { rows }, () => comparisonTable(rows));
     });
+  });
+
+program
+  .command('verify')
+  .description('check chunk files: structure, digests, counts, continuity of control flow and of the chunks of a guest')
+  .argument('<file...>', 'files that hold chunks, in any order')
+  .option('--json', 'one JSON document on stdout (docs/cli.md)')
+  .action((files: string[], { json }: { json?: boolean }) => {
+    const traces = verifyFiles(files);
+    print(json ?? false, { traces }, () => verificationTable(traces));
   });
 
 program
