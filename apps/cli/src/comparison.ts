@@ -10,6 +10,7 @@ import {
 import type { ColumnStore, Comparison, StatisticsRow } from '@pvtrail/column-store';
 import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import Table from 'cli-table3';
+import { compactTable } from './compact-table.js';
 
 /** One metric of the kernel's instructions of one guest (definitions §4). Overheads are relative to native `nopv` of the same workload. */
 export interface ComparisonRow {
@@ -98,7 +99,7 @@ const rowOf = (
   };
 };
 
-const percent = (value: number | null): string => (value === null ? 'n/a' : `${value.toFixed(1)} %`);
+export const percent = (value: number | null): string => (value === null ? 'n/a' : `${value.toFixed(1)} %`);
 
 /** A table per guest, workload and footprint: a line per metric, a column per stage with value and overhead. */
 export const comparisonTable = (rows: readonly ComparisonRow[]): string =>
@@ -117,3 +118,40 @@ export const comparisonTable = (rows: readonly ComparisonRow[]): string =>
       return `${title} (overhead over nopv; share of v2.6.29's overhead removed)\n${table.toString()}\n`;
     })
     .join('\n');
+
+/** Names of stages as heads of narrow columns. */
+export const STAGE_HEADS: Readonly<Record<Stage, string>> = {
+  nopv: 'nopv',
+  'v2.6.29': 'v2.6.29',
+  identity: 'identity',
+  'clobber-aware': 'clobber-\naware',
+  'callee-save-irq': 'callee-\nsave-irq',
+  'callee-save-pte': 'callee-\nsave-pte',
+  'v2.6.30': 'v2.6.30',
+  'direct-call': 'direct-\ncall',
+};
+
+/** One metric: a line per workload and footprint, a column per stage with its overhead, and what share the series removed. */
+export const metricTable = (rows: readonly ComparisonRow[], metric: Metric): string => {
+  const ofMetric = rows.filter((row) => row.metric === metric);
+  return [...Map.groupBy(ofMetric, (row) => `${row.guest} ${row.bits} bit`)]
+    .map(([title, ofGuest]) => {
+      const stages = STAGES.filter((stage) => ofGuest.some((row) => row.stage === stage));
+      const table = compactTable(['workload', ...stages.map((stage) => STAGE_HEADS[stage]), 'removed']);
+      for (const [workload, ofWorkload] of Map.groupBy(ofGuest, (row) => `${row.workload} ${row.footprint}`)) {
+        const at = (stage: string) => ofWorkload.find((row) => row.stage === stage);
+        const cells = stages.map((stage) => overheadCell(at(stage)));
+        table.push([workload, ...cells, share(at('callee-save-pte')?.shareRemoved)]);
+      }
+      return `${title}, ${metric}: overhead over nopv, and the share of v2.6.29's that the series (callee-save-pte) removed\n${table.toString()}\n`;
+    })
+    .join('\n');
+};
+
+const overheadCell = (row: ComparisonRow | undefined): string => {
+  if (row === undefined) return '';
+  return row.stage === 'nopv' ? String(Math.round(row.value)) : percent(row.overheadPercent);
+};
+
+export const share = (removed: number | null | undefined): string =>
+  removed === null || removed === undefined ? 'n/a' : `${(100 * removed).toFixed(1)} %`;

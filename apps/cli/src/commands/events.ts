@@ -1,0 +1,41 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { type AnyEvent, fromMessage, TOPICS } from '@pvtrail/contracts';
+import { openSqliteLogReader } from '@pvtrail/event-log';
+import { AppError } from '@pvtrail/primitives';
+import type { Command } from 'commander';
+import type { CommandContext } from '../context.js';
+
+const eventsOf = async (file: string, id: string): Promise<AnyEvent[]> => {
+  const log = openSqliteLogReader(file);
+  const events: AnyEvent[] = [];
+  try {
+    for (const topic of [TOPICS.runs, TOPICS.guests, TOPICS.patches]) {
+      for await (const record of log.read(topic)) {
+        const event = fromMessage(record);
+        if (event.runId === id || event.subject === id) events.push(event);
+      }
+    }
+  } finally {
+    await log.close();
+  }
+  return events;
+};
+
+export const addEvents = (program: Command, context: () => CommandContext): void => {
+  program
+    .command('events')
+    .description('list the events of a run or guest: what was asked for, patched and finished')
+    .argument('<id>', 'a run id or a guest id, as `pvtrail run` prints them')
+    .option('--json', 'one JSON document on stdout (docs/cli.md)')
+    .action(async (id: string, { json }: { json?: boolean }) => {
+      const { dataFolder, print } = context();
+      const file = path.join(dataFolder, 'events.sqlite');
+      if (!fs.existsSync(file)) {
+        throw new AppError('input/not-found', `there is no event log in ${dataFolder}; \`pvtrail run\` makes one`);
+      }
+      const events = await eventsOf(file, id);
+      if (events.length === 0) throw new AppError('input/not-found', `no event has the run or guest id '${id}'`);
+      print(json, { events }, () => events.map(({ time, type, subject }) => `${time} ${subject} ${type}\n`).join(''));
+    });
+};

@@ -1,0 +1,23 @@
+import type { Command } from 'commander';
+import { computeRun, runDocument } from '../computed-run.js';
+import type { CommandContext } from '../context.js';
+import { defaultFleet } from '../default-fleet.js';
+import { fleetReport, reportText } from '../fleet-report.js';
+
+export const addStart = (program: Command, context: () => CommandContext): void => {
+  program
+    .command('start')
+    .description(
+      'compute the default fleet, native 64-bit guests of every stage with every workload, and say what the series did',
+    )
+    .option('--force', 'compute again what is stored')
+    .option('--json', 'one JSON document on stdout (docs/cli.md)')
+    .action(async ({ force, json }: { force?: boolean; json?: boolean }) => {
+      const { print, withSystem } = context();
+      await withSystem(async (system) => {
+        const run = await computeRun(system, defaultFleet(), force ?? false);
+        const report = await fleetReport(system, run);
+        print(json, { ...runDocument(run), ...report }, () => reportText(report));
+      });
+    });
+};

@@ -1,0 +1,29 @@
+import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
+
+/** What every command has: where data lies, and how its answer is printed. */
+export interface CommandContext {
+  readonly dataFolder: string;
+  withSystem<T>(action: (system: EmbeddedSystem) => Promise<T>): Promise<T>;
+  /** One JSON document, or a text for people. */
+  print(json: boolean | undefined, document: unknown, text: () => string): void;
+  /** A line for people that is no part of the answer. */
+  note(line: string): void;
+}
+
+export const commandContext = (dataFolder: string): CommandContext => ({
+  dataFolder,
+  withSystem: async (action) => {
+    const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 1, analysisWorkers: 1 });
+    try {
+      return await action(system);
+    } finally {
+      await system.close();
+    }
+  },
+  print: (json, document, text) => {
+    process.stdout.write(json === true ? `${JSON.stringify(document, null, 2)}\n` : text());
+  },
+  note: (line) => {
+    process.stderr.write(`pvtrail: ${line}\n`);
+  },
+});
