@@ -37,7 +37,10 @@ export let encLastSuccessors: usize = 0; // u16 per local
 export let encRepCounts: usize = 0; // u32 per local
 export let encHot: usize = 0;
 export let encCold: usize = 0;
-export let encDictionary: usize = 0; // u32 raw id per local, from local 1 on
+export let encLocals: usize = 0; // u32 raw id per local, from local 1 on
+// Per raw id 32 bytes: u64 virtual address, u32 physical address, u32 second page or 0, u32 where its code lies, u16 length, u16 flags of
+// the dictionary.
+export let encDetails: usize = 0;
 
 // Limits of a chunk, set by the caller.
 export let encMaxInstructions: u32 = 0;
@@ -45,7 +48,11 @@ export let encMaxBytes: i32 = 0;
 export let encMaxSlots: u32 = 0;
 export let encMaxAddresses: u32 = 0;
 
-// The four columns: begin (set by the caller) and end.
+// The columns: begin (set by the caller) and end.
+export let encDictionary: usize = 0;
+export let encDictionaryEnd: usize = 0;
+export let encCode: usize = 0;
+export let encCodeEnd: usize = 0;
 export let encSequence: usize = 0;
 export let encSequenceEnd: usize = 0;
 export let encAddresses: usize = 0;
@@ -79,10 +86,17 @@ let neighbour: u32 = 0;
 let distance: u32 = 0; // blocks since the last event
 let lastFrame: u32 = 0;
 let lastSplit: u32 = 0;
+let lastOffset: u32 = 0; // physical less virtual address of the last block admitted
+let lastEnd: u64 = 0; // virtual address behind it
 let budget: i32 = 0; // bytes that the chunk may still grow by
 
 export const FLAG_KERNEL: u32 = 1;
 export const FLAG_REP: u32 = 2;
+
+/** Flags of a dictionary entry (src/dictionary.ts), beside those that the caller sets. */
+const ENTRY_NEXT_PAGE: u32 = 4;
+const ENTRY_NEW_OFFSET: u32 = 8;
+const PAGE_MASK: u32 = 0xfff;
 
 /** Bits 31..24 of a partial and of a split. */
 const PARTIAL_BYTE: u32 = 0x80 | KIND_PARTIAL;
@@ -118,16 +132,19 @@ function putLongVarint(at: usize, value: u64): usize {
 /** Forgets everything: predictors start afresh in every chunk. */
 export function encBegin(): void {
   for (let local: u32 = 1; local <= encLocalCount; local++) {
-    store<u16>(encBlocks + (<usize>load<u32>(encDictionary + (<usize>local << 2)) << 4), 0);
+    store<u16>(encBlocks + (<usize>load<u32>(encLocals + (<usize>local << 2)) << 4), 0);
   }
   memory.fill(encSuccessors, 0, 1 << 16);
+  encDictionaryEnd = encDictionary;
+  encCodeEnd = encCode;
   encSequenceEnd = encSequence;
   encAddressesEnd = encAddresses;
   encEventsEnd = encEvents;
   encCountsEnd = encCounts;
   encInstructions = encKernelInstructions = encExecutions = encEventCount = encAddressCount = encExtraCount = 0;
   encLocalCount = encSlotCount = 0;
-  history = previous = previousLocal = hits = addressHits = neighbour = distance = lastFrame = lastSplit = 0;
+  history = previous = previousLocal = hits = addressHits = neighbour = distance = lastFrame = lastSplit = lastOffset = 0;
+  lastEnd = 0;
   budget = encMaxBytes;
 }
 
@@ -138,17 +155,43 @@ export function encFinish(): void {
   hits = addressHits = 0;
 }
 
+/** The block's entry in the dictionary, against the one before, and its code. */
+function putDescription(rawId: u32, slots: u32, instructions: u32): void {
+  const details = encDetails + (<usize>rawId << 5);
+  const virt = load<u64>(details);
+  const phys = load<u32>(details, 8);
+  const nextPage = load<u32>(details, 12);
+  const length = <u32>load<u16>(details, 20);
+  const offset = phys - <u32>virt;
+  const fromEnd = virt - lastEnd;
+  let flags = <u32>load<u16>(details, 22);
+  if (nextPage != 0) flags |= ENTRY_NEXT_PAGE;
+  if (offset != lastOffset) flags |= ENTRY_NEW_OFFSET;
+  store<u8>(encDictionaryEnd, <u8>flags);
+  let at = putVarint(encDictionaryEnd + 1, (fromEnd << 1) ^ <u64>(<i64>fromEnd >> 63));
+  if (offset != lastOffset) at = putVarint(at, zigzag(offset - lastOffset));
+  if (nextPage != 0) at = putVarint(at, zigzag(nextPage - ((phys | PAGE_MASK) + 1)));
+  at = putVarint(putVarint(at, length), slots);
+  store<u8>(at, <u8>instructions);
+  encDictionaryEnd = at + 1;
+  memory.copy(encCodeEnd, load<u32>(details, 16), length);
+  encCodeEnd += length;
+  lastOffset = offset;
+  lastEnd = virt + length;
+}
+
 function admit(entry: usize, rawId: u32): u32 {
   const local = ++encLocalCount;
   const slots = <u32>load<u16>(entry, 2);
   store<u16>(entry, <u16>local);
   store<u32>(entry, encSlotCount, 4);
-  store<u32>(encDictionary + (<usize>local << 2), rawId);
+  store<u32>(encLocals + (<usize>local << 2), rawId);
   store<u16>(encLastSuccessors + (<usize>local << 1), 0);
   store<u32>(encRepCounts + (<usize>local << 2), 0);
   memory.fill(encHot + (<usize>encSlotCount << HOT_SHIFT), 0, <usize>slots << HOT_SHIFT);
   memory.fill(encCold + (<usize>encSlotCount << COLD_SHIFT), 0, <usize>slots << COLD_SHIFT);
   encSlotCount += slots;
+  putDescription(rawId, slots, load<u16>(entry, 8));
   budget -= load<i32>(entry, 12);
   if (encSlotCount >= encMaxSlots) budget = min(budget, 0);
   return local;

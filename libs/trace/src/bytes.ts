@@ -3,8 +3,6 @@ import { AppError } from '@pvtrail/primitives';
 export const zigzag32 = (value: number): number => ((value << 1) ^ (value >> 31)) >>> 0;
 export const unzigzag32 = (value: number): number => ((value >>> 1) ^ -(value & 1)) >>> 0;
 
-const SHORT_BYTES = 48;
-
 /** A growing byte column. */
 export class ByteWriter {
   #bytes = new Uint8Array(1024);
@@ -30,9 +28,7 @@ export class ByteWriter {
 
   append(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
-    // A call of `set` costs more than it copies when there is little.
-    if (bytes.length > SHORT_BYTES) this.#bytes.set(bytes, this.#length);
-    else for (let at = 0; at < bytes.length; at++) this.#bytes[this.#length + at] = bytes[at] ?? 0;
+    this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
   }
 
@@ -40,8 +36,10 @@ export class ByteWriter {
   varint(value: number): void {
     this.#reserve(8);
     let rest = value;
-    for (; rest >= 0x80000000; rest = Math.floor(rest / 0x80)) this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-    for (; rest >= 0x80; rest >>= 7) this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+    while (rest >= 0x80) {
+      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
     this.#bytes[this.#length++] = rest;
   }
 

@@ -1,7 +1,7 @@
 import type { Digest } from '@pvtrail/primitives';
 import { chunkDigest, type EncodedChunk } from './chunk.js';
-import { BLOCK_FLAGS, DictionaryWriter } from './dictionary.js';
-import { type ChunkHeader, FORMAT_VERSION } from './header.js';
+import { BLOCK_FLAGS } from './dictionary.js';
+import { type ChunkHeader, COLUMNS, type ColumnName, FORMAT_VERSION } from './header.js';
 import { type EncoderKernel, instantiateKernel } from './kernel.js';
 import {
   CHUNK_LIMITS,
@@ -11,7 +11,7 @@ import {
   MAX_BLOCK_BYTES,
   MAX_BLOCK_SLOTS,
 } from './limits.js';
-import { RawBlockTable } from './raw-block-table.js';
+import { type KnownBlock, RawBlockTable } from './raw-block-table.js';
 import type { RawBlock, RawColumns } from './raw-columns.js';
 
 /** Room that an encoder needs in the memory where the raw columns are. */
@@ -28,13 +28,18 @@ export interface EncoderOptions {
   readonly limits?: ChunkLimits;
 }
 
-// The kernel's table of raw blocks, 16 bytes each (assembly/encode.ts).
+// The kernel's tables of raw blocks (assembly/encode.ts): what every execution needs, and what only the dictionary does.
 const ENTRY_BYTES = 16;
+const DETAIL_BYTES = 32;
+/** Code of a block, on average over all; blocks of guest kernels have about 25 bytes. */
+const CODE_BYTES = 48;
 const FLAG_KERNEL = 1;
 const FLAG_REP = 2;
 
 // A block boundary lets a column overshoot by at most one block: 512 slots of 10 bytes, and a few varints.
 const COLUMN_BYTES = CHUNK_LIMITS.bytes + MAX_BLOCK_SLOTS * 10 + MAX_BLOCK_BYTES;
+/** An entry has at most 1 + 10 + 5 + 5 + 2 + 2 + 1 bytes. */
+const DICTIONARY_ENTRY_BYTES = 26;
 const SLOTS = CHUNK_LIMITS.slots + 2 * MAX_BLOCK_SLOTS;
 const LOCALS = DECODER_LIMITS.blocks + 1;
 
@@ -50,7 +55,14 @@ const MALFORMED = [
 
 const align = (value: number): number => (value + 15) & ~15;
 
-const layOut = (kernel: EncoderKernel, base: number): { table: number; tableCapacity: number } => {
+/** The room for raw blocks in the work area, and where their code lies. */
+interface BlockRoom {
+  readonly capacity: number;
+  readonly code: number;
+  readonly codeEnd: number;
+}
+
+const layOut = (kernel: EncoderKernel, base: number): BlockRoom => {
   let at = base;
   const take = (bytes: number): number => {
     const begin = at;
@@ -60,15 +72,20 @@ const layOut = (kernel: EncoderKernel, base: number): { table: number; tableCapa
   kernel.encSuccessors.value = take(2 << 15);
   kernel.encLastSuccessors.value = take(2 * LOCALS);
   kernel.encRepCounts.value = take(4 * LOCALS);
-  kernel.encDictionary.value = take(4 * LOCALS);
+  kernel.encLocals.value = take(4 * LOCALS);
   kernel.encHot.value = take(8 * SLOTS);
   kernel.encCold.value = take(16 * SLOTS);
+  kernel.encDictionary.value = take(DICTIONARY_ENTRY_BYTES * LOCALS);
+  kernel.encCode.value = take(COLUMN_BYTES);
   kernel.encSequence.value = take(COLUMN_BYTES);
   kernel.encAddresses.value = take(COLUMN_BYTES);
   kernel.encEvents.value = take(COLUMN_BYTES);
   kernel.encCounts.value = take(COLUMN_BYTES);
-  kernel.encBlocks.value = at;
-  return { table: at, tableCapacity: Math.floor((base + ENCODER_WORK_BYTES - at) / ENTRY_BYTES) };
+  const end = base + ENCODER_WORK_BYTES;
+  const capacity = Math.floor((end - at) / (ENTRY_BYTES + DETAIL_BYTES + CODE_BYTES));
+  kernel.encBlocks.value = take(ENTRY_BYTES * capacity);
+  kernel.encDetails.value = take(DETAIL_BYTES * capacity);
+  return { capacity, code: at, codeEnd: end };
 };
 
 /**
@@ -82,9 +99,8 @@ export class TraceEncoder {
   readonly #memory: WebAssembly.Memory;
   readonly #guest: Digest;
   readonly #blocks = new RawBlockTable();
-  readonly #dictionary = new DictionaryWriter();
-  readonly #table: number;
-  readonly #tableCapacity: number;
+  readonly #room: BlockRoom;
+  #codeAt: number;
   #sequence = 0;
   #firstInstruction = 0;
 
@@ -94,9 +110,8 @@ export class TraceEncoder {
     this.#kernel = instantiateKernel(options.kernel, options.memory, (rawId, instructions) =>
       this.#blocks.slotsBefore(rawId, instructions),
     );
-    const { table, tableCapacity } = layOut(this.#kernel, options.workBase);
-    this.#table = table;
-    this.#tableCapacity = tableCapacity;
+    this.#room = layOut(this.#kernel, options.workBase);
+    this.#codeAt = this.#room.code;
     const limits = options.limits ?? CHUNK_LIMITS;
     this.#kernel.encMaxInstructions.value = limits.instructions;
     this.#kernel.encMaxBytes.value = limits.bytes;
@@ -156,29 +171,41 @@ export class TraceEncoder {
   #admitNew(blocks: readonly RawBlock[]): void {
     const { entries } = this.#blocks;
     if (entries.length === blocks.length) return;
-    if (blocks.length > this.#tableCapacity) {
-      throw new RangeError(`${blocks.length} raw blocks are more than the work area holds (${this.#tableCapacity})`);
-    }
     const first = entries.length;
     this.#blocks.update(blocks);
     const view = new DataView(this.#memory.buffer);
-    for (let id = first; id < entries.length; id++) {
-      const { slots, instructions, flags, bytes } = this.#blocks.get(id);
-      const at = this.#table + id * ENTRY_BYTES;
-      view.setUint16(at, 0, true);
-      view.setUint16(at + 2, slots, true);
-      view.setUint16(at + 8, instructions, true);
-      const kernelFlag = (flags & BLOCK_FLAGS.user) === 0 ? FLAG_KERNEL : 0;
-      view.setUint16(at + 10, kernelFlag | ((flags & BLOCK_FLAGS.rep) === 0 ? 0 : FLAG_REP), true);
-      view.setUint32(at + 12, DICTIONARY_CHARGE_BYTES + bytes.length, true);
-    }
+    for (let id = first; id < entries.length; id++) this.#admit(this.#blocks.get(id), view);
     this.#kernel.encBlockCount.value = entries.length;
+  }
+
+  #admit({ block, flags, slots, instructions, bytes, phys, physNextPage }: KnownBlock, view: DataView): void {
+    const { capacity, codeEnd } = this.#room;
+    if (block.rawId >= capacity || this.#codeAt + bytes.length > codeEnd) {
+      throw new RangeError(`${block.rawId + 1} raw blocks are more than the work area holds (about ${capacity})`);
+    }
+    const entry = this.#kernel.encBlocks.value + block.rawId * ENTRY_BYTES;
+    const kernelFlag = (flags & BLOCK_FLAGS.user) === 0 ? FLAG_KERNEL : 0;
+    view.setUint16(entry, 0, true);
+    view.setUint16(entry + 2, slots, true);
+    view.setUint16(entry + 8, instructions, true);
+    view.setUint16(entry + 10, kernelFlag | ((flags & BLOCK_FLAGS.rep) === 0 ? 0 : FLAG_REP), true);
+    view.setUint32(entry + 12, DICTIONARY_CHARGE_BYTES + bytes.length, true);
+    const details = this.#kernel.encDetails.value + block.rawId * DETAIL_BYTES;
+    view.setBigUint64(details, block.virt, true);
+    view.setUint32(details + 8, phys, true);
+    view.setUint32(details + 12, physNextPage, true);
+    view.setUint32(details + 16, this.#codeAt, true);
+    view.setUint16(details + 20, bytes.length, true);
+    view.setUint16(details + 22, flags, true);
+    new Uint8Array(this.#memory.buffer, this.#codeAt).set(bytes);
+    this.#codeAt += bytes.length;
   }
 
   #endChunk(last: boolean): EncodedChunk {
     this.#kernel.encFinish();
-    const body = this.#body();
-    const rest = this.#header(last);
+    const columns = this.#columns();
+    const body = Buffer.concat(COLUMNS.map((name) => columns[name]));
+    const rest = this.#header(last, columns);
     const header: ChunkHeader = { ...rest, digest: chunkDigest(rest, body) };
     this.#sequence++;
     this.#firstInstruction += header.instructions;
@@ -186,31 +213,21 @@ export class TraceEncoder {
     return { header, body };
   }
 
-  #column(begin: WebAssembly.Global, end: WebAssembly.Global): Uint8Array {
-    return new Uint8Array(this.#memory.buffer, begin.value, end.value - begin.value);
-  }
-
-  #body(): Uint8Array {
+  #columns(): Readonly<Record<ColumnName, Uint8Array>> {
     const kernel = this.#kernel;
-    this.#writeDictionary();
-    return Buffer.concat([
-      this.#dictionary.meta.bytes,
-      this.#dictionary.code.bytes,
-      this.#column(kernel.encSequence, kernel.encSequenceEnd),
-      this.#column(kernel.encAddresses, kernel.encAddressesEnd),
-      this.#column(kernel.encEvents, kernel.encEventsEnd),
-      this.#column(kernel.encCounts, kernel.encCountsEnd),
-    ]);
+    const column = (begin: WebAssembly.Global, end: WebAssembly.Global): Uint8Array =>
+      new Uint8Array(this.#memory.buffer, begin.value, end.value - begin.value);
+    return {
+      dictionary: column(kernel.encDictionary, kernel.encDictionaryEnd),
+      code: column(kernel.encCode, kernel.encCodeEnd),
+      sequence: column(kernel.encSequence, kernel.encSequenceEnd),
+      addresses: column(kernel.encAddresses, kernel.encAddressesEnd),
+      events: column(kernel.encEvents, kernel.encEventsEnd),
+      counts: column(kernel.encCounts, kernel.encCountsEnd),
+    };
   }
 
-  #writeDictionary(): void {
-    const { encDictionary, encLocalCount } = this.#kernel;
-    const rawIds = new Uint32Array(this.#memory.buffer, encDictionary.value + 4, encLocalCount.value);
-    this.#dictionary.clear();
-    for (const rawId of rawIds) this.#dictionary.add(this.#blocks.get(rawId));
-  }
-
-  #header(last: boolean): Omit<ChunkHeader, 'digest'> {
+  #header(last: boolean, columns: Readonly<Record<ColumnName, Uint8Array>>): Omit<ChunkHeader, 'digest'> {
     const kernel = this.#kernel;
     return {
       version: FORMAT_VERSION,
@@ -227,12 +244,12 @@ export class TraceEncoder {
       slots: kernel.encSlotCount.value,
       firstInstruction: this.#firstInstruction,
       columnBytes: {
-        dictionary: this.#dictionary.meta.length,
-        code: this.#dictionary.code.length,
-        sequence: kernel.encSequenceEnd.value - kernel.encSequence.value,
-        addresses: kernel.encAddressesEnd.value - kernel.encAddresses.value,
-        events: kernel.encEventsEnd.value - kernel.encEvents.value,
-        counts: kernel.encCountsEnd.value - kernel.encCounts.value,
+        dictionary: columns.dictionary.length,
+        code: columns.code.length,
+        sequence: columns.sequence.length,
+        addresses: columns.addresses.length,
+        events: columns.events.length,
+        counts: columns.counts.length,
       },
     };
   }
