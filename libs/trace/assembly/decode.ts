@@ -228,23 +228,6 @@ function takeAddresses(slot: u32, count: u32): void {
   neighbour = near;
 }
 
-/** The same when all of them are predicted. */
-// @ts-ignore: decorator
-@inline
-function takeStrides(slot: u32, count: u32): void {
-  let hot = decHot + (<usize>slot << HOT_SHIFT);
-  let out = decAddressOut;
-  let address = neighbour;
-  for (const stop = out + (<usize>count << 2); out < stop; out += 4, hot += 1 << HOT_SHIFT) {
-    address = load<u32>(hot) + load<u32>(hot, 4);
-    store<u32>(hot, address);
-    store<u32>(out, address);
-  }
-  addressHits -= count;
-  decAddressOut = out;
-  neighbour = address;
-}
-
 /** The event that `distance` counted down to. */
 function takeEvent(): void {
   const entry = decBlocks + <usize>(previous - 1) * BLOCK_BYTES;
@@ -284,19 +267,27 @@ function takeEvent(): void {
 
 /**
  * Executes `count` blocks that no event follows, but for the last one. `present`: slots of a block that retired in part, else ALL_SLOTS.
+ * What changes with every block is kept in locals.
  */
 function takeBlocks(count: u32, present: u32): void {
-  if (decEventOut + (<usize>count << 2) > decEventOutEnd) {
+  const successors = decSuccessors;
+  const blocks = decBlocks;
+  const hotSlots = decHot;
+  const addressesEnd = decAddressOutEnd;
+  const eventStop = decEventOut + (<usize>count << 2);
+  if (eventStop > decEventOutEnd) {
     failed = BAD_EVENT;
     return;
   }
   let run = hits;
+  let addressRun = addressHits;
   let context = history;
   let before = previous;
+  let out = decAddressOut;
   let instructions: u32 = 0;
   let kernelInstructions: u32 = 0;
-  for (const stop = decEventOut + (<usize>count << 2); decEventOut < stop; decEventOut += 4) {
-    const predicted = decSuccessors + (<usize>context << 1);
+  for (let eventOut = decEventOut; eventOut < eventStop; eventOut += 4) {
+    const predicted = successors + (<usize>context << 1);
     let local = <u32>load<u16>(predicted);
     if (run > 0) {
       run--;
@@ -311,13 +302,14 @@ function takeBlocks(count: u32, present: u32): void {
     }
     context = nextHistory(context, local);
     before = local;
-    store<u32>(decEventOut, local - 1);
-    const entry = decBlocks + <usize>(local - 1) * BLOCK_BYTES;
-    const flags = <u32>load<u16>(entry, 8);
-    const retired = <u32>load<u16>(entry, 6);
+    store<u32>(eventOut, local - 1);
+    const entry = blocks + <usize>(local - 1) * BLOCK_BYTES;
+    const sizes = load<u32>(entry, 4);
+    const flags = load<u32>(entry, 8);
+    const retired = sizes >> 16;
     instructions += retired;
     kernelInstructions += retired & (0 - (flags & FLAG_KERNEL));
-    let slots = <u32>load<u16>(entry, 4);
+    let slots = sizes & 0xffff;
     if (present != ALL_SLOTS && !(flags & FLAG_REP)) {
       if (present > slots) {
         failed = BAD_EVENT;
@@ -325,20 +317,41 @@ function takeBlocks(count: u32, present: u32): void {
       }
       slots = present;
     }
-    if (decAddressOut + (<usize>slots << 2) > decAddressOutEnd) {
+    const outStop = out + (<usize>slots << 2);
+    if (outStop > addressesEnd) {
       failed = TOO_MANY_ADDRESSES;
       return;
     }
     const slot = load<u32>(entry);
-    if (addressHits >= slots) takeStrides(slot, slots);
-    else takeAddresses(slot, slots);
+    if (addressRun >= slots) {
+      addressRun -= slots;
+      for (let hot = hotSlots + (<usize>slot << HOT_SHIFT); out < outStop; out += 4, hot += 1 << HOT_SHIFT) {
+        const address = load<u32>(hot) + load<u32>(hot, 4);
+        store<u32>(hot, address);
+        store<u32>(out, address);
+      }
+    } else {
+      settleAddresses(out, addressRun);
+      takeAddresses(slot, slots);
+      out = outStop;
+      addressRun = addressHits;
+    }
     if (flags & FLAG_REP) takeCount(local);
   }
+  settleAddresses(out, addressRun);
+  decEventOut = eventStop;
   hits = run;
   history = context;
   previous = before;
   decInstructions += instructions;
   decKernelInstructions += kernelInstructions;
+}
+
+/** All addresses before `to` are written, and `run` more are as predicted. */
+function settleAddresses(to: usize, run: u32): void {
+  if (to != decAddressOut) neighbour = load<u32>(to - 4);
+  decAddressOut = to;
+  addressHits = run;
 }
 
 function begin(): void {

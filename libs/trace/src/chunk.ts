@@ -24,8 +24,8 @@ export interface OpenChunk extends EncodedChunk {
   readonly dictionary: ChunkDictionary;
 }
 
-/** zstd level; bench/README.md says why. */
-export const DEFAULT_ZSTD_LEVEL = 3;
+/** zstd level. On the columns of real kernels level 3 takes one and a half times as long for 3 % less. */
+const DEFAULT_ZSTD_LEVEL = 1;
 
 /** No body is longer than 2 MiB, so no frame needs a longer window, and none may ask for one. */
 const WINDOW_LOG = 21;

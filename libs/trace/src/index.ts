@@ -1,6 +1,5 @@
 export {
   chunkDigest,
-  DEFAULT_ZSTD_LEVEL,
   type EncodedChunk,
   type OpenChunk,
   openChunk,
