@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
-import { FOOTPRINTS, type GuestSpecInput, parseGuestSpec, WORKLOADS } from '@pvtrail/contracts';
+import type { GuestSpecInput } from '@pvtrail/contracts';
 import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
-import { type BootedGuest, type BootParameters, type ElfImage, Guest, parseElf } from '@pvtrail/guests';
-import { openKernelImages } from '@pvtrail/kernel-images';
-import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
-import { applyEdits, patchSetsByHash, patchSites, type Stage, type TextEdit } from '@pvtrail/pvops';
+import { type BootedGuest, Guest } from '@pvtrail/guests';
+import { patchSites, type Stage, type TextEdit } from '@pvtrail/pvops';
+import type { RawColumns } from '@pvtrail/trace';
 import { ExecutionCounter, type Executions } from './execution-counter.js';
+import { bootParametersOf, imageOf, nativeContext } from './stage-image.js';
 
-const images = openKernelImages('native-64');
 const emulator = loadEmulatorKernel();
 /** Tests of one file run one guest after the other: each helps the next with what it translated. */
 let spare: Machine | undefined;
@@ -18,6 +17,8 @@ export interface Wanted extends GuestSpecInput {
   readonly stage: Stage;
   /** False leaves the stage's call sites as its image has them. */
   readonly patched?: boolean;
+  /** Receives the raw columns too. */
+  readonly trace?: (columns: RawColumns, machine: Machine) => void;
 }
 
 export interface Observation extends Executions {
@@ -26,62 +27,9 @@ export interface Observation extends Executions {
   readonly userMemory: string;
 }
 
-const parametersOf = ({ patched: _, ...wanted }: Wanted): BootParameters => {
-  const spec = parseGuestSpec(wanted);
-  const { workload, footprint, ramMiB, mixIterations, ...others } = spec;
-  return {
-    ...others,
-    ramBytes: ramMiB << 20,
-    workload: WORKLOADS.indexOf(workload),
-    footprint: FOOTPRINTS.indexOf(footprint),
-    mixIterations: WORKLOADS.flatMap((name) => (name === 'mix' ? [] : [mixIterations[name]])),
-  };
-};
-
-/** The base image with the stage's patch sets folded in. */
-const imageOf = (stage: Stage): ElfImage => {
-  const elf = parseElf(images.elf(stage));
-  if (stage === 'nopv') return elf;
-  const { sets } = images.patchSets();
-  const imageStage = stage === 'direct-call' ? 'v2.6.30' : stage;
-  const last = sets.findLastIndex((set) => set.stage === imageStage);
-  const edits = patchSetsByHash(sets);
-  const segments = sets
-    .slice(0, last + 1)
-    .reduce((folded, { hash }) => applyEdits(folded, edits.get(hash) ?? []), elf.segments);
-  const own = Object.entries(images.catalogue(stage).symbols).map(([name, at]) => [name, parseVirt(at)] as const);
-  return { ...elf, segments, symbols: new Map([...elf.symbols, ...own]) };
-};
-
-const pointerAt = (bytes: Uint8Array): GuestVirt =>
-  guestVirt(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-
 /** What the native patcher makes of the guest's call sites. */
 const siteEdits = (stage: Stage, guest: Guest, { records }: BootedGuest): TextEdit[] => {
-  const { opTable, symbols } = images.catalogue(stage);
-  const special = (name: string) => (symbols[name] === undefined ? {} : { [name]: parseVirt(symbols[name]) });
-  const {
-    paravirt_nop: nop = guestVirt(0n),
-    ident_32,
-    ident_64,
-  } = {
-    ...special('paravirt_nop'),
-    ...special('ident_32'),
-    ...special('ident_64'),
-  };
-  const patches = patchSites(
-    {
-      guestType: 'native',
-      bits: 64,
-      paging: '4level',
-      stage,
-      cpu: { vendor: 'intel', features: ['nopl'] },
-      opTable: new Map(opTable.map(({ type, address }) => [type, pointerAt(guest.read(parseVirt(address), 8))])),
-      special: { nop, ...(ident_32 && { ident32: ident_32 }), ...(ident_64 && { ident64: ident_64 }) },
-      noreplaceParavirt: false,
-    },
-    records,
-  );
+  const patches = patchSites(nativeContext(stage, guest.read), records);
   return records.flatMap(({ address, bytesBefore }, index) => {
     const patch = patches[index];
     return patch === undefined || patch.outcome === 'unchanged'
@@ -113,18 +61,21 @@ const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
 };
 
 /** Boots, patches and runs a native 64-bit guest to its end. @throws GuestFailedError */
-export const observe = (wanted: Wanted): Observation => {
+export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observation => {
   const counter = new ExecutionCounter();
   const guest = new Guest({
     image: imageOf(wanted.stage),
     machine: spare ?? emulator,
-    parameters: parametersOf(wanted),
+    parameters: bootParametersOf(wanted),
     instructionBudget: 1e9,
-    sink: (columns, { blocks }) => counter.take(columns, blocks),
+    sink: (columns, machine) => {
+      counter.take(columns, machine.blocks);
+      trace?.(columns, machine);
+    },
   });
   spare = guest.machine;
   const booted = guest.boot();
-  if (wanted.patched !== false) guest.applyEdits(siteEdits(wanted.stage, guest, booted));
+  if (patched) guest.applyEdits(siteEdits(wanted.stage, guest, booted));
   let userMemory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
     if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(spare);

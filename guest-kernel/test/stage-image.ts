@@ -1,0 +1,58 @@
+import { FOOTPRINTS, type GuestSpecInput, parseGuestSpec, WORKLOADS } from '@pvtrail/contracts';
+import { type BootParameters, type ElfImage, parseElf } from '@pvtrail/guests';
+import { openKernelImages } from '@pvtrail/kernel-images';
+import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
+import { applyEdits, type PatchContext, patchSetsByHash, type Stage } from '@pvtrail/pvops';
+
+const images = openKernelImages('native-64');
+
+export const catalogueAt = (stage: Stage) => images.catalogue(stage);
+
+export const bootParametersOf = (wanted: GuestSpecInput): BootParameters => {
+  const { workload, footprint, ramMiB, mixIterations, ...others } = parseGuestSpec(wanted);
+  return {
+    ...others,
+    ramBytes: ramMiB << 20,
+    workload: WORKLOADS.indexOf(workload),
+    footprint: FOOTPRINTS.indexOf(footprint),
+    mixIterations: WORKLOADS.flatMap((name) => (name === 'mix' ? [] : [mixIterations[name]])),
+  };
+};
+
+/** The base image with the stage's patch sets folded in and the stage's own symbols. */
+export const imageOf = (stage: Stage): ElfImage => {
+  const elf = parseElf(images.elf(stage));
+  if (stage === 'nopv') return elf;
+  const { sets } = images.patchSets();
+  const imageStage = stage === 'direct-call' ? 'v2.6.30' : stage;
+  const last = sets.findLastIndex((set) => set.stage === imageStage);
+  const edits = patchSetsByHash(sets);
+  const segments = sets
+    .slice(0, last + 1)
+    .reduce((folded, { hash }) => applyEdits(folded, edits.get(hash) ?? []), elf.segments);
+  const own = Object.entries(catalogueAt(stage).symbols).map(([name, at]) => [name, parseVirt(at)] as const);
+  return { ...elf, segments, symbols: new Map([...elf.symbols, ...own]) };
+};
+
+const pointerAt = (bytes: Uint8Array): GuestVirt =>
+  guestVirt(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+
+/** A native guest as its patcher sees it, with the pointers that its op table holds in memory. */
+export const nativeContext = (stage: Stage, read: (address: GuestVirt, length: number) => Uint8Array): PatchContext => {
+  const { opTable, symbols } = catalogueAt(stage);
+  const { paravirt_nop: nop, ident_32: ident32, ident_64: ident64 } = symbols;
+  return {
+    guestType: 'native',
+    bits: 64,
+    paging: '4level',
+    stage,
+    cpu: { vendor: 'intel', features: ['nopl'] },
+    opTable: new Map(opTable.map(({ type, address }) => [type, pointerAt(read(parseVirt(address), 8))])),
+    special: {
+      nop: nop === undefined ? guestVirt(0n) : parseVirt(nop),
+      ...(ident32 === undefined ? {} : { ident32: parseVirt(ident32) }),
+      ...(ident64 === undefined ? {} : { ident64: parseVirt(ident64) }),
+    },
+    noreplaceParavirt: false,
+  };
+};
