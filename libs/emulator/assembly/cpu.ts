@@ -1,5 +1,6 @@
+import { userInstructions } from './platform';
 import { isCanonical, isProtected, KIND_WRITE, walk } from './paging';
-import { EXCEPTION, keepAddresses, recordAddress, recordEvent, recordExtra } from './recording';
+import { EXCEPTION, INTERRUPT, keepAddresses, recordAddress, recordEvent, recordExtra } from './recording';
 
 /** Enters and leaves handlers in 64-bit mode (SDM vol. 3A §6.14). Whatever is unusual is left to JavaScript, with nothing changed. */
 
@@ -85,11 +86,11 @@ let stackTop: u64 = 0;
 let frameAt: usize = 0;
 
 function frameBytes(vector: u32): u64 {
-  return ((WITH_ERROR_CODE >> vector) & 1) != 0 ? 48 : 40;
+  return vector < 32 && ((WITH_ERROR_CODE >> vector) & 1) != 0 ? 48 : 40;
 }
 
-/** Looks whether a fault of the instruction at `rip` can be delivered here. Changes nothing that the guest could see. */
-export function prepareFault(vector: u32): bool {
+/** Looks whether the handler of a fault or an interrupt can be entered here. Changes nothing that the guest could see. */
+export function prepareEntry(vector: u32): bool {
   unusual = false;
   if (vector * 16 + 15 > load<u32>(STATE_IDTR_LIMIT)) return false;
   const gate = place(load<u64>(STATE_IDTR_BASE) + vector * 16, 16, 0);
@@ -115,19 +116,27 @@ function newStack(ist: u32, cpl: u32): u64 {
   return unusual ? 0 : load<u64>(at);
 }
 
-/** Enters the handler that `prepareFault` found. */
+/** Enters the handler that `prepareEntry` found, for a fault of the instruction at rip. */
 export function deliverFault(vector: u32, errorCode: u32): void {
-  const before = flags();
+  // A fault's frame has RF set, so that a debugger can resume the instruction (SDM vol. 3B §17.3.1.1).
+  enter(vector, errorCode, flags() | RF, EXCEPTION);
+}
+
+/** Enters the handler that `prepareEntry` found, for an external interrupt before the instruction at rip. */
+export function deliverInterrupt(vector: u32): void {
+  enter(vector, 0, flags(), INTERRUPT);
+}
+
+function enter(vector: u32, errorCode: u32, before: u32, event: u32): void {
   const bytes = <usize>frameBytes(vector);
   const top = frameAt + bytes;
   store<u64>(top - 8, load<u32>(STATE_SS_SELECTOR));
   store<u64>(top - 16, gpr(RSP));
-  // A fault's frame has RF set, so that a debugger can resume the instruction (SDM vol. 3B §17.3.1.1).
-  store<u64>(top - 24, before | RF);
+  store<u64>(top - 24, before);
   store<u64>(top - 32, load<u32>(STATE_CS_SELECTOR));
   store<u64>(top - 40, load<u64>(STATE_RIP));
   if (bytes == 48) store<u64>(top - 48, errorCode);
-  recordEvent(EXCEPTION, vector);
+  recordEvent(event, vector);
   recordExtra(<u32>(top - REGION_RAM));
   const cleared = before & ~(TF | NT | RF);
   setFlags((<u32>(gateLow >> 40) & 0xf) == INTERRUPT_GATE ? cleared & ~IF : cleared);
@@ -164,8 +173,7 @@ export function interruptReturn(slotsBefore: u32): bool {
 export function readTimeStamp(): void {
   const reads = load<u64>(STATE_TIME_STAMP_READS) + 1;
   store<u64>(STATE_TIME_STAMP_READS, reads);
-  const user = load<u64>(STATE_USER_BASE) + load<u32>(STATE_FUEL_LOADED) - load<i32>(STATE_USER_FUEL);
-  const value = 100 * reads + user;
+  const value = 100 * reads + userInstructions();
   setGpr(0, value & 0xffffffff);
   setGpr(2, value >> 32);
 }

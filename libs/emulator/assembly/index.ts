@@ -1,12 +1,14 @@
-import { deliverFault, gpr, interruptReturn, prepareFault, readTimeStamp } from './cpu';
+import { deliverFault, deliverInterrupt, gpr, interruptReturn, prepareEntry, readTimeStamp } from './cpu';
 import { errorCode, FAULT, fill, isCanonical, KIND_USER, KIND_WRITE, walk } from './paging';
+import { acknowledge, fuelEmpty, waitingVector } from './platform';
 import { extrasLow, keepAddresses, PARTIAL, recordEvent, recording } from './recording';
 import { invalidatePage, kernelChanged, loadPageTables } from './spaces';
 
 export {
   beyond, dirty, errorCode, fill, flushAll, large, protect, setRamBytes, unprotect, walkHalves, writable,
 } from './paging';
-export { setRecording } from './recording';
+export { fuelEmpty, request, setTimer, skipToTimer } from './platform';
+export { countInstructions, setRecording } from './recording';
 export { acknowledgeKernelChange, invalidatePageHalves, kernelChanged, loadPageTables, noteFetch, pagingChanged, resetSpaces } from './spaces';
 
 /** Runs generated code from a table slot until it leaves. */
@@ -31,6 +33,10 @@ export function run(first: i32): void {
 function next(): i32 {
   switch (load<u32>(STATE_EXIT_REASON)) {
     case EXIT_DELIVERED:
+      break;
+    case EXIT_TIMER:
+      fuelEmpty();
+      if (!takeInterrupt()) return -1;
       break;
     case EXIT_SYSTEM:
       if (!system(REGION_SITES + SITE_ENTRY_BYTES * load<u32>(STATE_EXIT_SITE))) return -1;
@@ -57,6 +63,19 @@ function find(): i32 {
   const at = (user ? REGION_USER_JUMP_CACHE : REGION_KERNEL_JUMP_CACHE) + hash * JUMP_CACHE_ENTRY_BYTES;
   if (load<u64>(at, JUMP_CACHE_TAG) != rip || (user && load<u32>(at, JUMP_CACHE_SPACE) != space)) return -1;
   return load<i32>(at, JUMP_CACHE_SLOT);
+}
+
+/** Takes an interrupt that waits, if there is one. False when JavaScript must take it. */
+function takeInterrupt(): bool {
+  const vector = waitingVector();
+  if (vector < 0) return true;
+  if (!prepareEntry(vector)) {
+    store<u32>(STATE_EXIT_REASON, EXIT_INTERRUPTIBLE);
+    return false;
+  }
+  acknowledge(vector);
+  deliverInterrupt(vector);
+  return true;
 }
 
 /** A system instruction at the end of its block. False when JavaScript must do it. */
@@ -110,7 +129,7 @@ function pageFault(address: u64, site: usize): bool {
   store<u64>(STATE_RIP, load<u64>(site, SITE_RIP));
   const flagKind = load<i32>(site, SITE_FLAG_KIND);
   if (flagKind >= 0) store<u32>(STATE_FLAG_KIND, flagKind);
-  if (!prepareFault(PAGE_FAULT)) return false;
+  if (!prepareEntry(PAGE_FAULT)) return false;
   const retired = <u32>load<u8>(site, SITE_INDEX);
   keepAddresses(load<u16>(site, SITE_SLOTS_BEFORE));
   if (retired < load<u8>(site, SITE_INSTRUCTIONS)) recordEvent(PARTIAL, retired);

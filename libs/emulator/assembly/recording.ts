@@ -7,6 +7,8 @@ export function setRecording(on: bool): void {
 }
 
 const EVENT: u32 = 0x80000000;
+const CONTINUATION: u32 = 0x40000000;
+const PAYLOAD: u32 = 0x00ffffff;
 export const PARTIAL: u32 = 0;
 export const INTERRUPT: u32 = 1;
 export const EXCEPTION: u32 = 2;
@@ -32,6 +34,20 @@ export function recordAddress(phys: u32): void {
 /** The addresses of the first `slots` slots of the last block stand. */
 export function keepAddresses(slots: u32): void {
   if (recording) store<u32>(STATE_ADDRESS_POINTER, load<u32>(STATE_ADDRESS_POINTER) + 4 * slots);
+}
+
+/** Retired instructions in a run of the event column: whole blocks, less what their partial events take back. */
+export function countInstructions(from: usize, to: usize): u32 {
+  let count: u32 = 0;
+  let last: u32 = 0;
+  for (let at = from; at < to; at += 4) {
+    const word = load<u32>(at);
+    if (word < CONTINUATION) {
+      last = load<u8>(REGION_BLOCK_INSTRUCTIONS + word);
+      count += last;
+    } else if (word >> 24 == EVENT >> 24) count += (word & PAYLOAD) - last;
+  }
+  return count;
 }
 
 /** The extras, which generated code never checks, need emptying. */

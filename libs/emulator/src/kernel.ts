@@ -22,6 +22,15 @@ export interface EmulatorKernel {
   loadPageTables(cr3: bigint): void;
   invalidatePageHalves(low: number, high: number): void;
   noteFetch(low: number, high: number, phys: number, user: number): void;
+  /** The fuel of user-mode instructions is used up. */
+  fuelEmpty(): void;
+  /** Lets interrupt 0x20 + `line` wait. */
+  request(line: number): void;
+  setTimer(period: number): void;
+  /** 0 when the timer is off. */
+  skipToTimer(): number;
+  /** Retired instructions of the event column's words from one address to another. */
+  countInstructions(from: number, to: number): number;
   readonly kernelChanged: WebAssembly.Global;
   acknowledgeKernelChange(): void;
 }

@@ -163,13 +163,14 @@ export class Machine {
       protect: (page) => this.#mmu.protect(page),
       unprotect: (page) => this.#mmu.unprotect(page),
     });
-    this.#recorder = new Recorder(options.record, this.cpu, this.memory, this.#translator.blocks, (columns) =>
-      this.#sink?.(columns, this),
-    );
+    this.#recorder = new Recorder(options.record, this.cpu, this.memory, {
+      count: (from, to) => this.#kernel.countInstructions(from, to),
+      deliver: (columns) => this.#sink?.(columns, this),
+    });
     const onProtectedStore = (phys: number, length: number): void => this.#storedToCode(phys, length);
     this.#guestMemory = new GuestMemory(this.memory, this.#mmu, onProtectedStore);
     this.#interrupts = new InterruptUnit(this.cpu, this.#guestMemory, this.#recorder);
-    this.#platform = new Platform(this.cpu, (cr3) => this.#kernel.loadPageTables(cr3));
+    this.#platform = new Platform(this.cpu, this.#kernel);
     this.#system = new SystemUnit(this.cpu, this.#guestMemory, this.#recorder, this.#platform, (low, high) =>
       this.#kernel.invalidatePageHalves(low, high),
     );
@@ -320,8 +321,7 @@ export class Machine {
         return this.#faultAt(this.#exitSite(), this.#raised);
       case ExitReason.careful:
         return this.#runCareful(this.#exitSite());
-      case ExitReason.timer:
-        this.#platform.fuelEmpty();
+      case ExitReason.interruptible:
         return this.#takeInterrupt();
       case ExitReason.stepped:
         return this.#stepped(this.#exitSite());

@@ -1,16 +1,15 @@
 import { SeededRandom } from '@pvtrail/primitives';
 import type { CpuState } from './cpu-state.js';
 import { IF } from './flags.js';
+import type { EmulatorKernel } from './kernel.js';
+import { FIRST_VECTOR } from './state-layout.js';
 import type { SystemResult } from './system.js';
 
 /** Ports of docs/adr/001. */
 const Port = { marker: 0xe0, timer: 0xe4, device: 0xe8, console: 0xe9, exit: 0xec, random: 0xf0 } as const;
 
-export const TIMER_VECTOR = 0x20;
-const FIRST_DEVICE_VECTOR = 0x21;
+const FIRST_DEVICE_LINE = 1;
 const DEVICE_LINES = 8;
-/** User-mode instructions between looks at a timer that is off. */
-const FAR_AWAY = 0x40000000;
 const TSC_STEP = 100n;
 
 /** The devices and counters around the CPU: ports, the timer of user-mode instructions, waiting interrupts, the time stamp. */
@@ -18,26 +17,19 @@ export class Platform {
   /** What the guest wrote to its console. */
   console = '';
   readonly #cpu: CpuState;
-  readonly #loadPageTables: (cr3: bigint) => void;
+  readonly #kernel: EmulatorKernel;
   #random = new SeededRandom(0);
-  readonly #waiting = new Set<number>();
-  #timerPeriod = 0;
-  /** User-mode count at which the timer is due. */
-  #timerDue = Number.POSITIVE_INFINITY;
 
-  constructor(cpu: CpuState, loadPageTables: (cr3: bigint) => void) {
+  constructor(cpu: CpuState, kernel: EmulatorKernel) {
     this.#cpu = cpu;
-    this.#loadPageTables = loadPageTables;
+    this.#kernel = kernel;
   }
 
   /** For a new guest, whose CPU has been reset. `seed` is that of the random port. */
   begin(seed: number): void {
     this.console = '';
     this.#random = new SeededRandom(seed);
-    this.#waiting.clear();
-    this.#timerPeriod = 0;
-    this.#timerDue = Number.POSITIVE_INFINITY;
-    this.#loadFuel();
+    this.#kernel.setTimer(0);
   }
 
   /** Retired user-mode instructions, exact at block boundaries. */
@@ -46,53 +38,33 @@ export class Platform {
     return Number(cpu.u64('userBase')) + cpu.u32('fuelLoaded') - (cpu.u32('userFuel') | 0);
   }
 
-  #loadFuel(): void {
-    const base = this.userInstructions;
-    const fuel = Math.max(0, Math.min(FAR_AWAY, this.#timerDue - base));
-    this.#cpu.setU64('userBase', BigInt(base));
-    this.#cpu.setU32('fuelLoaded', fuel);
-    this.#cpu.setU32('userFuel', fuel);
-  }
-
-  /** The fuel is used up: raises the timer when it is due and loads the fuel anew. */
-  fuelEmpty(): void {
-    if (this.userInstructions >= this.#timerDue) {
-      this.#timerDue += this.#timerPeriod;
-      this.request(TIMER_VECTOR);
-    }
-    this.#loadFuel();
-  }
-
   /** Time passes to the timer's next expiry (hlt). Returns false when the timer is off. */
   skipToTimer(): boolean {
-    if (this.#timerPeriod === 0) return false;
-    this.#timerDue = this.userInstructions + this.#timerPeriod;
-    this.request(TIMER_VECTOR);
-    this.#loadFuel();
-    return true;
+    return this.#kernel.skipToTimer() !== 0;
   }
 
   /** An interrupt waits from now on until IF is set. */
   request(vector: number): void {
-    this.#waiting.add(vector);
-    this.#cpu.setU32('interruptPending', 1);
+    if (vector < FIRST_VECTOR || vector > FIRST_VECTOR + 31)
+      throw new RangeError(`no interrupt line for vector ${vector}`);
+    this.#kernel.request(vector - FIRST_VECTOR);
   }
 
   get interruptWaits(): boolean {
-    return this.#waiting.size > 0;
+    return this.#cpu.u32('interruptPending') !== 0;
   }
 
   /** The interrupt to be taken now, which stops waiting; undefined when there is none or IF is clear. */
   takeInterrupt(): number | undefined {
-    if (this.#waiting.size === 0 || (this.#cpu.u32('systemFlags') & IF) === 0) return undefined;
-    const vector = Math.max(...this.#waiting);
-    this.#waiting.delete(vector);
-    this.#cpu.setU32('interruptPending', this.#waiting.size);
-    return vector;
+    const pending = this.#cpu.u32('interruptPending');
+    if (pending === 0 || (this.#cpu.u32('systemFlags') & IF) === 0) return undefined;
+    const line = 31 - Math.clz32(pending);
+    this.#cpu.setU32('interruptPending', pending & ~(1 << line));
+    return FIRST_VECTOR + line;
   }
 
   loadPageTables(cr3: bigint): void {
-    this.#loadPageTables(cr3);
+    this.#kernel.loadPageTables(cr3);
   }
 
   timeStamp(): bigint {
@@ -110,12 +82,10 @@ export class Platform {
       case Port.marker:
         return { kind: 'marker', code: value };
       case Port.timer:
-        this.#timerPeriod = value;
-        this.#timerDue = value === 0 ? Number.POSITIVE_INFINITY : this.userInstructions + value;
-        this.#loadFuel();
+        this.#kernel.setTimer(value);
         return { kind: 'interruptible' };
       case Port.device:
-        this.request(FIRST_DEVICE_VECTOR + (value & (DEVICE_LINES - 1)));
+        this.#kernel.request(FIRST_DEVICE_LINE + (value & (DEVICE_LINES - 1)));
         return { kind: 'interruptible' };
       case Port.console:
         this.console += String.fromCharCode(value & 0xff);

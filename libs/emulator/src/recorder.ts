@@ -20,6 +20,13 @@ export const EventKind = {
   trap: 7,
 } as const;
 
+/** What a recorder needs of others. */
+export interface RecorderPorts {
+  /** Retired instructions of a part of the event column, by its byte addresses. */
+  count(from: number, to: number): number;
+  deliver(columns: RawColumns): void;
+}
+
 const EVENT = 0x80000000;
 const CONTINUATION = 0x40000000;
 const PAYLOAD = 0x00ffffff;
@@ -36,22 +43,14 @@ export class Recorder {
   drains = 0;
   readonly #cpu: CpuState;
   readonly #u32: Uint32Array;
-  readonly #blocks: readonly RawBlock[];
-  readonly #deliver: (columns: RawColumns) => void;
+  readonly #ports: RecorderPorts;
   #last: number[] = [];
 
-  constructor(
-    enabled: boolean,
-    cpu: CpuState,
-    memory: WebAssembly.Memory,
-    blocks: readonly RawBlock[],
-    deliver: (columns: RawColumns) => void,
-  ) {
+  constructor(enabled: boolean, cpu: CpuState, memory: WebAssembly.Memory, ports: RecorderPorts) {
     this.enabled = enabled;
     this.#cpu = cpu;
     this.#u32 = new Uint32Array(memory.buffer);
-    this.#blocks = blocks;
-    this.#deliver = deliver;
+    this.#ports = ports;
   }
 
   /** For a guest of whom nothing is recorded yet. */
@@ -134,8 +133,9 @@ export class Recorder {
     const events = this.#view(REGION.events, cpu.u32('eventPointer'));
     if (events.length === 0) return;
     this.drains += 1;
-    this.#count(events);
-    this.#deliver({
+    this.instructions += this.#ports.count(REGION.events, cpu.u32('eventPointer'));
+    this.#last = lastBlocks(events, this.#last);
+    this.#ports.deliver({
       events,
       addresses: this.#view(REGION.addresses, cpu.u32('addressPointer')),
       extras: this.#view(REGION.extras, cpu.u32('extraPointer')),
@@ -145,23 +145,6 @@ export class Recorder {
 
   #view(from: number, to: number): Uint32Array {
     return this.#u32.subarray(from >>> 2, to >>> 2);
-  }
-
-  #count(events: Uint32Array): void {
-    let count = 0;
-    let last = 0;
-    const blocks = this.#blocks;
-    for (let index = 0; index < events.length; index += 1) {
-      const word = events[index] ?? 0;
-      if (word < CONTINUATION) {
-        last = blocks[word]?.instructions ?? 0;
-        count += last;
-      } else if (word >>> 24 === EVENT >>> 24) {
-        count += (word & PAYLOAD) - last;
-      }
-    }
-    this.instructions += count;
-    this.#last = lastBlocks(events, this.#last);
   }
 
   /** The raw ids of the last blocks executed, oldest first. */

@@ -27,7 +27,7 @@ const FIELDS = {
   exitReason: 'u32',
   exitSite: 'u32',
   exitVector: 'u32',
-  /** Lines that wait for IF; 0 when none does. */
+  /** Interrupts that wait for IF: bit n is vector 0x20 + n. */
   interruptPending: 'u32',
   storePending: 'u32',
   leaveAfter: 'u32',
@@ -83,6 +83,10 @@ const FIELDS = {
   /** Retired user-mode instructions when `userFuel` was last loaded with `fuelLoaded`. */
   userBase: 'u64',
   fuelLoaded: 'u32',
+  /** In retired user-mode instructions; 0 = off. */
+  timerPeriod: 'u32',
+  /** Count of retired user-mode instructions at which the timer is due; all ones = never. */
+  timerDue: 'u64',
   /** 1 = exceptions end the run instead of entering the guest's handlers. */
   exceptionsExit: 'u32',
 } as const satisfies Record<string, FieldType>;
@@ -174,6 +178,15 @@ export const ACCESS = { firstWrites: 1, rangeWrites: 2 } as const;
 /** System instructions that assembly/ does itself. */
 export const OPERATION = { none: 0, iretq: 1, movCr3: 2, invlpg: 3, rdtsc: 4 } as const;
 
+/** Raw blocks that a machine can tell apart. */
+export const RAW_BLOCKS = MIB;
+
+/** User-mode instructions between looks at a timer that is off. */
+export const FAR_AWAY = 0x40000000;
+
+/** Vector of bit 0 of `interruptPending`; the timer's. */
+export const FIRST_VECTOR = 0x20;
+
 const placeRegions = () => {
   let next = 64 * KIB;
   const place = (bytes: number): number => {
@@ -191,6 +204,8 @@ const placeRegions = () => {
     largeRegions: place(4 * KIB),
     /** A byte a page of guest-physical memory: 1 = stores must be noticed. */
     protectedPages: place(GIB / PAGE_BYTES),
+    /** A byte a raw block: how many instructions it has. */
+    blockInstructions: place(RAW_BLOCKS),
     kernelCode: place(4 * KIB),
     spaces: place(SPACES.count * SPACES.bytes),
     sites: place(SITE_TABLE.entries * SITE_TABLE.entryBytes),
@@ -239,6 +254,8 @@ export const ExitReason = {
   interrupt: 9,
   /** A helper has entered a handler of the guest: on at rip. */
   delivered: 10,
+  /** An interrupt is to be taken at rip. */
+  interruptible: 11,
 } as const;
 
 const upperCase = (name: string): string => name.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
@@ -257,6 +274,8 @@ export const assemblyConstants = (): ReadonlyMap<string, number> =>
     ...prefixed('ACCESS', ACCESS),
     ...prefixed('OPERATION', OPERATION),
     ...prefixed('EXIT', ExitReason),
+    ['FAR_AWAY', FAR_AWAY],
+    ['FIRST_VECTOR', FIRST_VECTOR],
     ['SPACES', SPACES.count],
     ['SPACE_BYTES', SPACES.bytes],
     ['EXTRA_LIMIT', REGION.extras + 4 * (COLUMNS.extras.entries - COLUMNS.extras.guard)],

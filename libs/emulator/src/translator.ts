@@ -3,7 +3,7 @@ import { discoverFragment, type Fragment, pageOf, samePage } from './fragment.js
 import { type EmitterContext, FunctionEmitter, fragmentParameters, type Helpers } from './lift/function-emitter.js';
 import { TABLE_SIZE } from './runtime-module.js';
 import { type RawBlock, SiteTable } from './sites.js';
-import { ExitReason, gprAddress, REGION, SITE_TABLE, STATE } from './state-layout.js';
+import { ExitReason, gprAddress, RAW_BLOCKS, REGION, SITE_TABLE, STATE } from './state-layout.js';
 import { FragmentWriter, type Linker, type Target, writeCareful } from './structure.js';
 import { CodeWriter, I32, I64, ModuleWriter, Op } from './wasm-writer.js';
 
@@ -70,12 +70,14 @@ export class Translator {
   /** Units put aside, by each entry. */
   readonly #aside = new Map<Entry, Unit[]>();
   readonly #ram: Uint8Array;
+  readonly #blockInstructions: Uint8Array;
   #nextSlot = 0;
 
   constructor(host: TranslatorHost) {
     this.#host = host;
     this.sites = new SiteTable(host.memory);
     this.#ram = new Uint8Array(host.memory.buffer, REGION.ram);
+    this.#blockInstructions = new Uint8Array(host.memory.buffer, REGION.blockInstructions, RAW_BLOCKS);
   }
 
   /** The slot of translated code at an address that is mapped to `phys` now; undefined when there is none, or when its block crosses pages. */
@@ -256,8 +258,11 @@ export class Translator {
     const known = this.#rawBlocks.get(key) ?? [];
     const same = known.find((raw) => Buffer.compare(raw.bytes, block.bytes) === 0);
     if (same !== undefined) return same;
+    const rawId = this.blocks.length;
+    if (rawId >= RAW_BLOCKS) throw new RangeError(`more than ${RAW_BLOCKS} different blocks in one machine`);
+    this.#blockInstructions[rawId] = block.instructions.length;
     const raw: RawBlock = {
-      rawId: this.blocks.length,
+      rawId,
       virt: BigInt.asUintN(64, BigInt(block.address)),
       phys: block.phys,
       physNextPage: block.physNextPage,
