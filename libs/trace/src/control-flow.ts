@@ -5,7 +5,11 @@ import { EVENT_KINDS } from './raw-columns.js';
 /** A block of a trace as the flow of control sees it. */
 export interface FlowBlock {
   readonly virt: bigint;
+  /** The address behind it. */
+  readonly next: bigint;
   readonly user: boolean;
+  /** It is a rep string instruction. */
+  readonly rep: boolean;
   readonly shape: BlockShape;
 }
 
@@ -48,9 +52,8 @@ const SUCCESSORS: Readonly<Record<BlockEndKind, Successors>> = {
 
 const ANYWHERE: Expectation = { kind: 'anywhere' };
 
-const addressMask = (block: FlowBlock): bigint => (block.shape.bits === 64 ? (1n << 64n) - 1n : 0xffffffffn);
-
-const behind = (block: FlowBlock, bytes: number): bigint => (block.virt + BigInt(bytes)) & addressMask(block);
+/** Wraps an address as code of that bitness does. */
+export const wrapAddress = (address: bigint, bits: 32 | 64): bigint => BigInt.asUintN(bits, address);
 
 const oneOf = (after: FlowBlock, ...addresses: (bigint | undefined)[]): Expectation => ({
   kind: 'one-of',
@@ -59,8 +62,8 @@ const oneOf = (after: FlowBlock, ...addresses: (bigint | undefined)[]): Expectat
 });
 
 const afterWhole = (block: FlowBlock): Expectation => {
-  const { end, byteLength, instructions } = block.shape;
-  const next = behind(block, byteLength);
+  const { next } = block;
+  const { end, instructions } = block.shape;
   switch (SUCCESSORS[end.kind]) {
     case 'anywhere':
       return ANYWHERE;
@@ -83,7 +86,9 @@ const afterWhole = (block: FlowBlock): Expectation => {
 /** Control resumes at the first instruction that did not retire, unless an event takes it elsewhere. */
 const afterPart = (block: FlowBlock, retired: number): Expectation => {
   const resumed = block.shape.instructions[retired];
-  return resumed === undefined ? afterWhole(block) : oneOf(block, behind(block, resumed.offset));
+  return resumed === undefined
+    ? afterWhole(block)
+    : oneOf(block, wrapAddress(block.virt + BigInt(resumed.offset), block.shape.bits));
 };
 
 /** Whether each block begins where control can be. It lives across the chunks of a guest. */
@@ -91,13 +96,19 @@ export class ControlFlow {
   #expectation: Expectation = ANYWHERE;
   #last: FlowBlock | undefined;
   #exited = false;
+  readonly #afterWhole = new WeakMap<FlowBlock, Expectation>();
 
   /** @throws AppError `trace/discontinuous` */
   block(block: FlowBlock, place: Place): void {
     if (this.#exited) throw discontinuous('a block is executed after the guest has ended', place);
     this.#requireReachable(block, place);
     this.#last = block;
-    this.#expectation = afterWhole(block);
+    this.#expectation = this.#after(block);
+  }
+
+  /** The block before ended in a return whose target is known. */
+  returnTo(target: bigint): void {
+    if (this.#last !== undefined) this.#expectation = oneOf(this.#last, target);
   }
 
   /** @throws AppError `trace/discontinuous` */
@@ -119,6 +130,14 @@ export class ControlFlow {
         break;
       default: // markers and patches leave control where it is
     }
+  }
+
+  #after(block: FlowBlock): Expectation {
+    const known = this.#afterWhole.get(block);
+    if (known !== undefined) return known;
+    const expectation = afterWhole(block);
+    this.#afterWhole.set(block, expectation);
+    return expectation;
   }
 
   #requireReachable(block: FlowBlock, place: Place): void {

@@ -1,10 +1,12 @@
 import { AppError, type Digest, formatVirt, toHex } from '@pvtrail/primitives';
 import { type BlockShape, describeBlock } from '@pvtrail/x86';
 import { type OpenChunk, openChunk } from './chunk.js';
-import { ControlFlow, type FlowBlock } from './control-flow.js';
+import { ChunkWalk } from './chunk-walk.js';
+import { ControlFlow, type FlowBlock, wrapAddress } from './control-flow.js';
 import { decodeReference } from './decoder-reference.js';
 import type { ChunkHeader } from './header.js';
-import { EVENT_KINDS, isBlockEvent, isEvent, kindOf, payloadOf, type RawColumns } from './raw-columns.js';
+import { isBlockEvent, type RawColumns } from './raw-columns.js';
+import { ReturnAddresses } from './return-addresses.js';
 
 /** Turns a chunk into raw columns: `decodeReference`, or a TraceDecoder's `decode`. */
 export type Decode = (chunk: OpenChunk) => RawColumns;
@@ -41,7 +43,8 @@ class ShapeCheck {
         rep === dictionary.rep(block);
       if (!fits)
         throw corrupt(header, `the bytes at ${formatVirt(virt)} are not the block that the dictionary describes`);
-      return { virt, user: dictionary.user(block), shape };
+      const next = wrapAddress(virt + BigInt(shape.byteLength), shape.bits);
+      return { virt, next, user: dictionary.user(block), rep, shape };
     });
   }
 
@@ -55,37 +58,7 @@ class ShapeCheck {
   }
 }
 
-interface Counted {
-  instructions: number;
-  kernelInstructions: number;
-}
-
-/** Walks the events of a chunk: continuity of control, and instructions counted independently of the decoder. */
-const walk = (header: ChunkHeader, blocks: readonly FlowBlock[], columns: RawColumns, flow: ControlFlow): Counted => {
-  const counted: Counted = { instructions: 0, kernelInstructions: 0 };
-  let last: FlowBlock | undefined;
-  const retire = (instructions: number): void => {
-    counted.instructions += instructions;
-    if (last?.user === false) counted.kernelInstructions += instructions;
-  };
-  for (const [index, event] of columns.events.entries()) {
-    const place = { chunk: header.sequence, event: index };
-    if (isBlockEvent(event)) {
-      last = blocks[event];
-      if (last === undefined) throw corrupt(header, `event ${index} names block ${event}, which the dictionary lacks`);
-      flow.block(last, place);
-      retire(last.shape.instructions.length);
-    } else if (isEvent(event)) {
-      flow.event(kindOf(event), payloadOf(event), place);
-      if (kindOf(event) === EVENT_KINDS.partial && last !== undefined) {
-        retire(payloadOf(event) - last.shape.instructions.length);
-      }
-    }
-  }
-  return counted;
-};
-
-const requireCounts = (header: ChunkHeader, columns: RawColumns, counted: Counted): void => {
+const requireCounts = (header: ChunkHeader, columns: RawColumns, counted: ReturnType<ChunkWalk['run']>): void => {
   const executions = columns.events.reduce((count, event) => count + (isBlockEvent(event) ? 1 : 0), 0);
   const found: Partial<Record<keyof ChunkHeader, number>> = {
     ...counted,
@@ -116,6 +89,7 @@ export class TraceVerifier {
   readonly #decode: Decode;
   readonly #shapes = new ShapeCheck();
   readonly #flow = new ControlFlow();
+  readonly #returns = new ReturnAddresses();
   #before: ChunkHeader | undefined;
   #summary: VerifiedTrace | undefined;
 
@@ -138,7 +112,8 @@ export class TraceVerifier {
     if (this.#before !== undefined) requireSuccession(this.#before, header);
     const blocks = this.#shapes.flowBlocks(chunk);
     const columns = this.#decode(chunk);
-    requireCounts(header, columns, walk(header, blocks, columns, this.#flow));
+    const walk = new ChunkWalk(header, blocks, columns, this.#flow, this.#returns);
+    requireCounts(header, columns, walk.run());
     this.#before = header;
     this.#summary = this.#add(header);
     return header;

@@ -49,12 +49,21 @@ const blocksOf = (...sources: readonly (readonly [virt: number, hex: string, use
     };
   });
 
-const chunkOf = (blocks: readonly RawBlock[], events: readonly number[], addresses = 0, extras = 0): Uint8Array => {
+const columnOf = (values: number | readonly number[]): Uint32Array =>
+  typeof values === 'number' ? new Uint32Array(values) : Uint32Array.from(values);
+
+/** A count instead of values stands for so many zeros. */
+const chunkOf = (
+  blocks: readonly RawBlock[],
+  events: readonly number[],
+  addresses: number | readonly number[] = 0,
+  extras: number | readonly number[] = 0,
+): Uint8Array => {
   const encoder = new ReferenceEncoder(GUEST);
   const columns = {
     events: Uint32Array.from(events),
-    addresses: new Uint32Array(addresses),
-    extras: new Uint32Array(extras),
+    addresses: columnOf(addresses),
+    extras: columnOf(extras),
   };
   encoder.append(columns, blocks);
   return sealChunk(encoder.finish());
@@ -93,6 +102,30 @@ describe('continuity of control', () => {
     const blocks = blocksOf([0, 'c3'], [0x100, '90 eb00'], [0x103, '90 c3', true]);
     expect(codeOf(() => verifyChunk(chunkOf(blocks, [0, 1], 1)))).toBe('accepted');
     expect(codeOf(() => verifyChunk(chunkOf(blocks, [1, 2], 1)))).toBe('trace/discontinuous');
+  });
+
+  it('a return goes to where its call said, unless something else was written there', () => {
+    // call 0x100 | call 0x100 from elsewhere | ret at 0x100 | behind the first call | mov [rax], rbx; jmp 0x100
+    const blocks = blocksOf(
+      [0, 'e8fb000000'],
+      [0x20, 'e8db000000'],
+      [0x100, 'c3'],
+      [5, 'ebf9'],
+      [0x105, '488918 ebf6'],
+      [0x25, 'eb f9'],
+    );
+    const STACK = 0x3ff8;
+    const verdict = (events: readonly number[], addresses: readonly number[], extras: readonly number[] = []) =>
+      codeOf(() => verifyChunk(chunkOf(blocks, events, addresses, extras)));
+    expect(verdict([0, 2, 3], [STACK, STACK])).toBe('accepted');
+    expect(verdict([0, 2, 5], [STACK, STACK])).toBe('trace/discontinuous');
+    expect(verdict([1, 2, 5], [STACK, STACK])).toBe('accepted');
+    expect(verdict([0, 2, 5], [STACK, STACK - 8])).toBe('accepted');
+    const exchange = [0, exception, 4, 2];
+    expect(verdict([...exchange, 3], [STACK, 0x2000, STACK], [0x9000])).toBe('accepted');
+    expect(verdict([...exchange, 5], [STACK, 0x2000, STACK], [0x9000])).toBe('trace/discontinuous');
+    expect(verdict([...exchange, 5], [STACK, STACK, STACK], [0x9000])).toBe('accepted');
+    expect(verdict([...exchange, 5], [STACK, 0x2000, STACK], [STACK + 8])).toBe('accepted');
   });
 
   it('an undefined instruction never retires', () => {

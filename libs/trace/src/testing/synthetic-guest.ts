@@ -21,6 +21,9 @@ export interface SyntheticTrace {
 const KERNEL_TEXT = 0xffffffff81000000n;
 const USER_TEXT = 0x400000n;
 const FUNCTION_BYTES = 1024;
+const FRAME_BYTES = 64;
+/** Where a call pushes and a return pops the return address, relative to the frame of the function that does it. */
+const RETURN_PLACES: Partial<Record<Transfer['kind'], number>> = { call: -FRAME_BYTES - 8, return: -8 };
 
 /** How a slot's address moves from execution to execution. */
 type Motion =
@@ -94,13 +97,7 @@ class ProgramBuilder {
   }
 
   /** A block outside the functions: entry and exit of the kernel, user code. */
-  block(
-    virt: bigint,
-    bytes: Uint8Array,
-    user: boolean,
-    transfer: Transfer,
-    motions: readonly Motion[],
-  ): SyntheticBlock {
+  block(virt: bigint, bytes: Uint8Array, user: boolean, transfer: Transfer): SyntheticBlock {
     const shape = describeBlock(bytes, virt, 64);
     const raw: RawBlock = {
       rawId: this.blocks.length,
@@ -115,10 +112,13 @@ class ProgramBuilder {
     };
     this.blocks.push(raw);
     const rep = shape.slots.some((slot) => slot.repeated);
-    return { raw, motions: shape.slots.map((_, slot) => motions[slot] ?? this.motion()), transfer, rep };
+    const motions = shape.slots.map(() => this.#motion());
+    const offset = RETURN_PLACES[transfer.kind];
+    if (offset !== undefined) motions[motions.length - 1] = { kind: 'stack', offset };
+    return { raw, motions, transfer, rep };
   }
 
-  motion(): Motion {
+  #motion(): Motion {
     const random = this.#random;
     const kind = random.below(10);
     if (kind < 5) return { kind: 'stack', offset: 8 * random.below(32) };
@@ -138,7 +138,7 @@ class ProgramBuilder {
     let at = virt;
     for (let block = 0; block < count; block++) {
       const transfer = this.#transfer(index, block, count, blocks);
-      const made = this.block(at, this.#bytes(at, transfer, blocks), false, transfer, []);
+      const made = this.block(at, this.#bytes(at, transfer, blocks), false, transfer);
       blocks.push(made);
       at += BigInt(made.raw.bytes.length);
     }
@@ -209,7 +209,7 @@ class SyntheticMachine {
     const entry = KERNEL_TEXT + BigInt(options.functions * FUNCTION_BYTES);
     const none: Transfer = { kind: 'next' };
     const make = (virt: bigint, hex: string, user: boolean): SyntheticBlock =>
-      this.#program.block(virt, fromHex(hex), user, none, []);
+      this.#program.block(virt, fromHex(hex), user, none);
     this.#special = {
       work: make(USER_TEXT, '488b07 4883c008 48890f 4801d8 0f05', true),
       enter: make(entry, '0f01f8 90', false),
@@ -269,7 +269,7 @@ class SyntheticMachine {
 
   #function(index: number, depth: number): void {
     const blocks = this.#program.functions[index]?.blocks ?? [];
-    this.#stack -= 64;
+    this.#stack -= FRAME_BYTES;
     for (let at = 0; at < blocks.length; ) {
       const block = blocks[at];
       if (block === undefined) break;
@@ -277,7 +277,7 @@ class SyntheticMachine {
       this.#block(block);
       at = this.#follow(block, at, depth);
     }
-    this.#stack += 64;
+    this.#stack += FRAME_BYTES;
   }
 
   #follow(block: SyntheticBlock, at: number, depth: number): number {
