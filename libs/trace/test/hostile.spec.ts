@@ -117,6 +117,26 @@ describe('a chunk that declares too much', () => {
   });
 });
 
+describe('a frame that asks for a window', () => {
+  /** A zstd frame of one raw block without a declared size (RFC 8878, 3.1.1). */
+  const framed = (windowLog: number): Uint8Array => {
+    const block = (first.body.length << 3) | 1;
+    const frame = Buffer.concat([
+      Buffer.of(0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3, block & 0xff, (block >> 8) & 0xff, block >> 16),
+      first.body,
+    ]);
+    return Buffer.concat([writeHeader(first.header, frame.length), frame]);
+  };
+
+  it.each([
+    [21, 'accepted'],
+    [22, 'trace/corrupt-chunk'],
+    [31, 'trace/corrupt-chunk'],
+  ])('of 2^%d bytes is %s', (windowLog, verdict) => {
+    expect(outcome(() => openChunk(framed(windowLog)))).toBe(verdict);
+  });
+});
+
 describe('a forged chunk with the right digest', () => {
   it('decodes to the same columns, or is refused, by both decoders', () => {
     const random = new SeededRandom(17);
