@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { annotateAssembly } from '../build/src/assembly-notes.js';
 import { buildKernel, compilerMismatch, decodeStackInstructions, type KernelBuild } from '../build/src/index.js';
 import { mergeOrder } from '../build/src/slots.js';
-import { LINKS } from '../build/src/stages.js';
+import { NATIVE_64 } from '../build/src/stages.js';
 import { mapParallel } from '../build/src/toolchain.js';
 
 const FIXTURE = path.join(import.meta.dirname, 'fixture');
@@ -16,7 +16,8 @@ const because = mismatch === null ? '' : ` (skipped, because ${mismatch})`;
 
 describe('links', () => {
   it('are nopv, the base, and one per optimisation with code, each with all switches before its own', () => {
-    expect(LINKS.map(({ name }) => name)).toEqual([
+    const { links } = NATIVE_64;
+    expect(links.map(({ name }) => name)).toEqual([
       'nopv',
       'v2.6.29',
       'identity',
@@ -28,8 +29,8 @@ describe('links', () => {
       'F3',
       'F4',
     ]);
-    for (const [index, link] of LINKS.entries()) {
-      expect([...(LINKS[index - 1]?.on ?? [])].filter((name) => !link.on.has(name))).toEqual([]);
+    for (const [index, link] of links.entries()) {
+      expect([...(links[index - 1]?.on ?? [])].filter((name) => !link.on.has(name))).toEqual([]);
     }
   });
 });
@@ -118,7 +119,7 @@ withCompiler(`the fixture kernel${because}`, () => {
   const catalogue = (stage: string): KernelCatalogue => json(`${stage}.catalogue.json`);
 
   beforeAll(async () => {
-    built = await buildKernel(FIXTURE);
+    built = await buildKernel(FIXTURE, [NATIVE_64]);
   });
 
   it('has the stack instructions of each function classified as its assembly shows', async () => {
@@ -165,7 +166,7 @@ withCompiler(`the fixture kernel${because}`, () => {
   it('is the same from another folder', async () => {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'fixture-'));
     await fs.cp(FIXTURE, folder, { recursive: true });
-    const again = await buildKernel(folder).finally(() => fs.rm(folder, { recursive: true }));
+    const again = await buildKernel(folder, [NATIVE_64]).finally(() => fs.rm(folder, { recursive: true }));
     expect([...again.artefacts]).toEqual([...built.artefacts]);
   });
 });
@@ -181,7 +182,7 @@ withCompiler(`a source that breaks a rule${because}`, () => {
   const buildWith = async (source: string, text: string): Promise<KernelBuild> => {
     const file = path.join(folder, 'src', source);
     await fs.writeFile(file, text);
-    return buildKernel(folder).finally(() => fs.rm(file));
+    return buildKernel(folder, [NATIVE_64]).finally(() => fs.rm(file));
   };
 
   it('with a push in inline assembly outside of a site is refused with its place', async () => {

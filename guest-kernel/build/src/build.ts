@@ -5,75 +5,123 @@ import { AppError } from '@pvtrail/primitives';
 import { type Artefacts, readableJson } from './artefacts.js';
 import { makeCatalogue, type StageBuild } from './catalogue.js';
 import { KernelCompiler, type KernelObject, WIDTH } from './compile.js';
+import type { ElfSymbol } from './elf-file.js';
 import { type LinkedImage, linkImage } from './link.js';
 import { loadableDigest } from './loadable.js';
 import { makePatchSets } from './patch-sets.js';
 import { layOutSlots, type SlotLayout } from './slots.js';
-import { BASE_STAGE, BASELINE_STAGE, LINKS, linkOfStage, STAGES } from './stages.js';
+import {
+  BASE_STAGE,
+  BASELINE_STAGE,
+  GUEST_CONFIGURATIONS,
+  type GuestConfiguration,
+  linkOfStage,
+  stagesOf,
+} from './stages.js';
 import { compilerMismatch, mapParallel } from './toolchain.js';
 import { buildUserProgram } from './user-program.js';
 
-/** Everything that one build made. */
-export interface KernelBuild {
+/** What was built for one guest. */
+export interface GuestBuild {
   readonly layout: SlotLayout;
   /** Linked images by name of the link: stages, and the single follow-ups of `v2.6.30`. */
   readonly images: ReadonlyMap<string, LinkedImage>;
+}
+
+/** Everything that one build made. */
+export interface KernelBuild {
+  /** By the guest's folder. */
+  readonly guests: ReadonlyMap<string, GuestBuild>;
   /** The files of `guest-kernel/images`, by path below it. */
   readonly artefacts: Artefacts;
 }
 
-const ARTEFACT_FOLDER = 'native-64';
-
 /**
- * Builds all stages of the kernel in `kernelFolder` (with `src/` and `user/`) in a temporary folder, which is removed.
+ * Builds all stages of the kernel in `kernelFolder` (with `src/` and `user/`) for each guest in a temporary folder, which is removed.
  * @throws AppError `config/invalid` with another compiler, `input/invalid` for sources that do not build, `image/corrupt` when
  *   folding does not give a stage, `analysis/unclassified-save`
  */
-export const buildKernel = async (kernelFolder: string): Promise<KernelBuild> => {
+export const buildKernel = async (
+  kernelFolder: string,
+  guests: readonly GuestConfiguration[] = GUEST_CONFIGURATIONS,
+): Promise<KernelBuild> => {
   const mismatch = await compilerMismatch();
   if (mismatch !== null) throw new AppError('config/invalid', `the guest kernel needs gcc of Debian 12: ${mismatch}`);
   const workFolder = await fs.mkdtemp(path.join(os.tmpdir(), 'guest-kernel-'));
   try {
-    return await buildIn(kernelFolder, workFolder);
+    return await buildIn(kernelFolder, workFolder, guests);
   } finally {
     await fs.rm(workFolder, { recursive: true, force: true });
   }
 };
 
-const buildIn = async (kernelFolder: string, workFolder: string): Promise<KernelBuild> => {
+const buildIn = async (
+  kernelFolder: string,
+  workFolder: string,
+  guests: readonly GuestConfiguration[],
+): Promise<KernelBuild> => {
   const userFunctions = await buildUserProgram(path.join(kernelFolder, 'user'), workFolder);
   const compiler = new KernelCompiler(path.join(kernelFolder, 'src'), workFolder);
-  const objects = new Map<string, KernelObject[]>();
-  for (const link of LINKS) objects.set(link.name, await compiler.compile(link));
-  const layout = layOutSlots([...objects.values()]);
-  const images = new Map(
-    await mapParallel([...objects], WIDTH, async ([name, own]): Promise<[string, LinkedImage]> => {
-      const folder = path.join(workFolder, `link-${name}`);
-      return [name, await linkImage(own, layout, folder)];
-    }),
-  );
-  const patchSets = makePatchSets(layout, images);
+  const builds = new Map<string, GuestBuild>();
   const artefacts = new Map<string, Uint8Array>();
-  const add = (name: string, bytes: Uint8Array): unknown => artefacts.set(`${ARTEFACT_FOLDER}/${name}`, bytes);
-  const digests: Record<string, string> = {};
-  for (const stage of STAGES) {
-    const built = stageBuild(stage, objects, images);
-    digests[stage] = loadableDigest(built.image.elf.segments);
-    if (stage === BASELINE_STAGE || stage === BASE_STAGE) add(`${stage}.elf`, built.image.bytes);
-    add(`${stage}.catalogue.json`, readableJson(makeCatalogue(built, layout, userFunctions)));
+  for (const guest of guests) {
+    const objects = await compileLinks(compiler, guest);
+    const built = await linkGuest(objects, path.join(workFolder, guest.folder));
+    builds.set(guest.folder, built);
+    for (const [name, bytes] of guestArtefacts(guest, objects, built, userFunctions))
+      artefacts.set(`${guest.folder}/${name}`, bytes);
   }
-  add('patch-sets.json', readableJson(patchSets));
-  add('sha256.json', readableJson(digests));
-  return { layout, images, artefacts };
+  return { guests: builds, artefacts };
+};
+
+type LinkObjects = ReadonlyMap<string, readonly KernelObject[]>;
+
+const compileLinks = async (compiler: KernelCompiler, guest: GuestConfiguration): Promise<LinkObjects> => {
+  const objects = new Map<string, readonly KernelObject[]>();
+  for (const link of guest.links) objects.set(link.name, await compiler.compile(guest, link));
+  return objects;
+};
+
+const linkGuest = async (objects: LinkObjects, folder: string): Promise<GuestBuild> => {
+  const layout = layOutSlots([...objects.values()]);
+  const images = await mapParallel(
+    [...objects],
+    WIDTH,
+    async ([name, own]): Promise<[string, LinkedImage]> => [
+      name,
+      await linkImage(own, layout, path.join(folder, `link-${name}`)),
+    ],
+  );
+  return { layout, images: new Map(images) };
+};
+
+const guestArtefacts = (
+  guest: GuestConfiguration,
+  objects: LinkObjects,
+  { layout, images }: GuestBuild,
+  userFunctions: readonly ElfSymbol[],
+): Map<string, Uint8Array> => {
+  const files = new Map<string, Uint8Array>();
+  const digests: Record<string, string> = {};
+  for (const stage of stagesOf(guest)) {
+    const built = stageBuild(guest, stage, objects, images);
+    digests[stage] = loadableDigest(built.image.elf.segments);
+    if (stage === BASELINE_STAGE || stage === BASE_STAGE) files.set(`${stage}.elf`, built.image.bytes);
+    files.set(`${stage}.catalogue.json`, readableJson(makeCatalogue(built, layout, userFunctions)));
+  }
+  files.set('patch-sets.json', readableJson(makePatchSets(layout, images)));
+  files.set('sha256.json', readableJson(digests));
+  return files;
 };
 
 const stageBuild = (
+  guest: GuestConfiguration,
   stage: string,
-  objects: ReadonlyMap<string, KernelObject[]>,
+  objects: LinkObjects,
   images: ReadonlyMap<string, LinkedImage>,
 ): StageBuild => {
-  const link = linkOfStage(stage);
+  const link = linkOfStage(guest, stage);
   const image = images.get(link.name);
   if (!image) throw new AppError('image/missing', `no image was linked for '${link.name}'`);
-  return { link, objects: objects.get(link.name) ?? [], image };
+  return { guest, link, objects: objects.get(link.name) ?? [], image };
 };

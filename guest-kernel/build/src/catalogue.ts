@@ -19,7 +19,7 @@ import { functionKind, isAssembly, type KernelFunction, listFunctions, THUNK_PRE
 import type { LinkedImage } from './link.js';
 import { readLoadable } from './loadable.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
-import { type Link, optimisationsOf } from './stages.js';
+import type { GuestConfiguration, Link } from './stages.js';
 
 /** Symbols that the loader, the patcher and the analysis look up (docs/adr/004); absent ones are left out. */
 const CATALOGUED_SYMBOLS = [
@@ -37,6 +37,7 @@ const POINTER_BYTES = 8;
 const RECORDS_SECTION = '.parainstructions';
 
 export interface StageBuild {
+  readonly guest: GuestConfiguration;
   readonly link: Link;
   readonly objects: readonly KernelObject[];
   readonly image: LinkedImage;
@@ -47,7 +48,7 @@ export interface StageBuild {
  * @throws AppError `analysis/unclassified-save` naming every push, pop and stack move that is in no class
  */
 export const makeCatalogue = (
-  { link, objects, image }: StageBuild,
+  { guest, link, objects, image }: StageBuild,
   layout: SlotLayout,
   userFunctions: readonly ElfSymbol[],
 ): KernelCatalogue => {
@@ -63,8 +64,8 @@ export const makeCatalogue = (
   const opTargets = new Set(pointers.values());
   return {
     format: 1,
-    guest: 'native',
-    bits: 64,
+    guest: guest.guest,
+    bits: guest.bits,
     stage: link.stage,
     symbols,
     opTable,
@@ -96,11 +97,10 @@ const readOpTable = (link: Link, layout: SlotLayout): CatalogueOp[] => {
       `${OP_TABLE_SECTION} has ${table?.slotBytes ?? 0} bytes, not ${count} slots of 8`,
     );
   }
-  const code = optimisationsOf(link);
   return Array.from({ length: count }, (_, type) => {
     const pvop = pvopOfType(type, '4level');
     const address = formatVirt(table.address + BigInt(type * POINTER_BYTES));
-    return { op: pvop.name, type, address, calleeSave: isCalleeSave(pvop, code) };
+    return { op: pvop.name, type, address, calleeSave: isCalleeSave(pvop, link.optimisations) };
   });
 };
 

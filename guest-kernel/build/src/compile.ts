@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type AssemblyNotes, annotateAssembly, readNotes } from './assembly-notes.js';
 import { type ElfFile, readElf } from './elf-file.js';
-import { defines, type Link } from './stages.js';
+import { defines, type GuestConfiguration, type Link } from './stages.js';
 import { KERNEL_C_FLAGS, mapParallel, runTool } from './toolchain.js';
 
 /** One source file compiled for one link. */
@@ -26,7 +26,7 @@ export const listSources = async (folder: string, endings: readonly string[]): P
     .sort((a, b) => (a < b ? -1 : 1));
 
 /**
- * Compiles kernel sources link by link. Sources that are the same after preprocessing are compiled once: their objects are equal
+ * Compiles kernel sources link by link, for several guests. Sources that are the same after preprocessing are compiled once: their objects are equal
  * by construction, which also keeps a switch without effect from costing time.
  */
 export class KernelCompiler {
@@ -41,10 +41,10 @@ export class KernelCompiler {
   }
 
   /** All objects of a link, in the order of the sorted sources. @throws AppError `input/invalid` with the compiler's message */
-  async compile(link: Link): Promise<KernelObject[]> {
+  async compile(guest: GuestConfiguration, link: Link): Promise<KernelObject[]> {
     const sources = await listSources(this.#sourceFolder, ['.c', '.S']);
     return mapParallel(sources, WIDTH, async (source) => {
-      const preprocessed = await this.#preprocess(source, link);
+      const preprocessed = await this.#preprocess(source, defines(guest, link));
       const key = createHash('sha256').update(source).update('\0').update(preprocessed).digest('hex').slice(0, 32);
       const known = this.#objects.get(key) ?? this.#build(source, preprocessed, key);
       this.#objects.set(key, known);
@@ -52,9 +52,9 @@ export class KernelCompiler {
     });
   }
 
-  #preprocess(source: string, link: Link): Promise<string> {
+  #preprocess(source: string, definitions: readonly string[]): Promise<string> {
     const flags = source.endsWith('.S') ? ['-D__ASSEMBLY__'] : KERNEL_C_FLAGS;
-    return runTool('gcc', ['-E', ...flags, ...defines(link), '-I', 'include', source], this.#sourceFolder);
+    return runTool('gcc', ['-E', ...flags, ...definitions, '-I', 'include', source], this.#sourceFolder);
   }
 
   async #build(source: string, preprocessed: string, key: string): Promise<Omit<KernelObject, 'source'>> {

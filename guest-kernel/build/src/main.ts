@@ -3,15 +3,24 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { AppError } from '@pvtrail/primitives';
 import { differingArtefacts, writeArtefacts } from './artefacts.js';
-import { buildKernel, type KernelBuild } from './build.js';
-import { linkOfStage, STAGES } from './stages.js';
+import { buildKernel, type GuestBuild, type KernelBuild } from './build.js';
+import {
+  configurationOf,
+  GUEST_CONFIGURATIONS,
+  type GuestConfiguration,
+  linkOfStage,
+  NATIVE_64,
+  stagesOf,
+} from './stages.js';
 
 const HELP = `Builds the guest kernel: all stages of the pvops series, their patch sets and catalogues.
 
   node guest-kernel/build/dist/main.js            remake guest-kernel/images
   node guest-kernel/build/dist/main.js --check    build, and compare with guest-kernel/images: exit code 1 when a file differs
   node guest-kernel/build/dist/main.js --stage S  write the separately linked image of a stage to ./<S>.elf and nothing else
-      stages: ${STAGES.join(', ')}
+      stages: ${stagesOf(NATIVE_64).join(', ')}
+  --guest G      with --stage: the guest (default: ${NATIVE_64.folder})
+      guests: ${GUEST_CONFIGURATIONS.map(({ folder }) => folder).join(', ')}
   --kernel DIR   the folder with src/, user/ and images/ (default: guest-kernel of this project)
 `;
 
@@ -19,13 +28,16 @@ const OPTIONS = {
   help: { type: 'boolean' },
   check: { type: 'boolean' },
   stage: { type: 'string' },
+  guest: { type: 'string', default: NATIVE_64.folder },
   kernel: { type: 'string' },
 } as const;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
-const writeStage = async (built: KernelBuild, stage: string): Promise<number> => {
-  await fs.writeFile(`${stage}.elf`, built.images.get(linkOfStage(stage).name)?.bytes ?? new Uint8Array(0));
+const writeStage = async (kernelFolder: string, guest: GuestConfiguration, stage: string): Promise<number> => {
+  const link = linkOfStage(guest, stage).name;
+  const built = await buildKernel(kernelFolder, [guest]);
+  await fs.writeFile(`${stage}.elf`, built.guests.get(guest.folder)?.images.get(link)?.bytes ?? new Uint8Array(0));
   say(`wrote ${stage}.elf`);
   return 0;
 };
@@ -37,9 +49,9 @@ const check = async (built: KernelBuild, folder: string): Promise<number> => {
   return differing.length === 0 ? 0 : 1;
 };
 
-const summary = (built: KernelBuild): string => {
-  const { text, rodata, data, bss } = built.layout.regions;
-  return `wrote ${built.artefacts.size} files; text ${text.bytes}, rodata ${rodata.bytes}, data ${data.bytes}, bss ${bss.bytes} bytes`;
+const summary = ([folder, { layout }]: [string, GuestBuild]): string => {
+  const { text, rodata, data, bss } = layout.regions;
+  return `${folder}: text ${text.bytes}, rodata ${rodata.bytes}, data ${data.bytes}, bss ${bss.bytes} bytes`;
 };
 
 /** @returns the exit code */
@@ -49,14 +61,14 @@ const main = async (): Promise<number> => {
     process.stdout.write(HELP);
     return 0;
   }
-  if (values.stage !== undefined) linkOfStage(values.stage);
   const kernelFolder = path.resolve(values.kernel ?? path.join(import.meta.dirname, '../..'));
   const images = path.join(kernelFolder, 'images');
+  if (values.stage !== undefined) return writeStage(kernelFolder, configurationOf(values.guest), values.stage);
   const built = await buildKernel(kernelFolder);
-  if (values.stage !== undefined) return writeStage(built, values.stage);
   if (values.check) return check(built, images);
   await writeArtefacts(images, built.artefacts);
-  say(summary(built));
+  say(`wrote ${built.artefacts.size} files`);
+  for (const guest of built.guests) say(summary(guest));
   return 0;
 };
 

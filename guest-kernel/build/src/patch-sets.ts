@@ -5,7 +5,7 @@ import { THUNK_PREFIX } from './kernel-functions.js';
 import type { LinkedImage } from './link.js';
 import { loadableDigest, readLoadable } from './loadable.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
-import { BASE_STAGE, changesCode, LINKS } from './stages.js';
+import { BASE_STAGE } from './stages.js';
 
 /** A place that edits are made for: a unit or a joined table. */
 interface EditPlace {
@@ -18,14 +18,14 @@ interface EditPlace {
 }
 
 /**
- * The edits that lead from each link to the next, one set per optimisation.
+ * The edits that lead from each link to the next, one set per optimisation; `images` are the links of one guest by name.
  * @throws AppError `image/corrupt` when folding the sets over the base does not give each separately linked image
  */
 export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, LinkedImage>): PatchSetFile => {
   const places = editPlaces(layout);
   let before = segmentsOf(images, BASE_STAGE);
   const sets = OPTIMISATIONS.map(({ name, stage }): PatchSet => {
-    const after = changesCode(name) ? segmentsOf(images, name) : before;
+    const after = images.has(name) ? segmentsOf(images, name) : before;
     const edits = places.flatMap((place) => editOf(place, before, after));
     const folded = foldEdits(before, edits);
     if (loadableDigest(folded) !== loadableDigest(after)) {
@@ -43,10 +43,7 @@ export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, Li
 const segmentsOf = (images: ReadonlyMap<string, LinkedImage>, link: string): readonly LoadSegment[] => {
   const image = images.get(link);
   if (!image)
-    throw new AppError(
-      'image/missing',
-      `no image was linked for '${link}'; links: ${LINKS.map((l) => l.name).join(', ')}`,
-    );
+    throw new AppError('image/missing', `no image was linked for '${link}'; links: ${[...images.keys()].join(', ')}`);
   return image.elf.segments;
 };
 

@@ -1,5 +1,12 @@
 import { AppError } from '@pvtrail/primitives';
-import { OPTIMISATIONS, type Optimisation, type OptimisationSet } from '@pvtrail/pvops';
+import {
+  type Bits,
+  type GuestType,
+  OPTIMISATIONS,
+  type Optimisation,
+  type OptimisationSet,
+  type Paging,
+} from '@pvtrail/pvops';
 
 /** Every switch that the kernel's sources know; a link defines each to 0 or 1. */
 const SWITCHES = [
@@ -15,9 +22,10 @@ const SWITCHES = [
   'PV_LOCKS',
 ] as const;
 type Switch = (typeof SWITCHES)[number];
+type SwitchTable = Partial<Record<Optimisation, Switch>>;
 
-/** The switch that an optimisation turns on. One without a switch changes no byte of this guest: its set is present and empty. */
-const SWITCH_OF: Partial<Record<Optimisation, Switch>> = {
+/** The switches that optimisations turn on in every guest. An optimisation without a switch changes no byte: its set is present and empty. */
+const COMMON_SWITCHES: SwitchTable = {
   identity: 'PV_IDENTITY',
   'clobber-aware': 'PV_CLOBBER_AWARE',
   'callee-save-irq': 'PV_CALLEE_SAVE_IRQ',
@@ -28,58 +36,93 @@ const SWITCH_OF: Partial<Record<Optimisation, Switch>> = {
   F4: 'PV_F4',
 };
 
-/** True when the optimisation changes the kernel's code, so that an image is linked for it. */
-export const changesCode = (optimisation: Optimisation): boolean => SWITCH_OF[optimisation] !== undefined;
-
 export const BASELINE_STAGE = 'nopv';
 export const BASE_STAGE = 'v2.6.29';
 
-/** One image to link: the switches that are on, and the optimisation that it adds to the link before it. */
+/** One image to link: the switches that are on, and the optimisations that its code contains. */
 export interface Link {
+  /** A stage, or the last of `optimisations`. */
   readonly name: string;
   readonly stage: string;
   readonly on: ReadonlySet<Switch>;
-  readonly optimisation?: string;
+  readonly optimisations: OptimisationSet;
 }
 
-const BASE_SWITCHES: readonly Switch[] = ['CONFIG_PARAVIRT', 'PV_LOCKS'];
+/** One kind of guest that the sources are built for: a folder of images with slots, patch sets and catalogues of its own. */
+export interface GuestConfiguration {
+  /** Below `guest-kernel/images`. */
+  readonly folder: string;
+  readonly guest: GuestType;
+  readonly bits: Bits;
+  readonly paging: Paging;
+  /** `-D` arguments that all its links share. */
+  readonly defines: readonly string[];
+  readonly links: readonly Link[];
+}
 
-/** `nopv`, the base stage, and one link per optimisation that has a switch, each with all switches before its own. */
-export const LINKS: readonly Link[] = (() => {
-  const links: Link[] = [
-    { name: BASELINE_STAGE, stage: BASELINE_STAGE, on: new Set() },
-    { name: BASE_STAGE, stage: BASE_STAGE, on: new Set(BASE_SWITCHES) },
-  ];
-  const on = new Set(BASE_SWITCHES);
+const BASE_LINK: Link = {
+  name: BASE_STAGE,
+  stage: BASE_STAGE,
+  on: new Set<Switch>(['CONFIG_PARAVIRT', 'PV_LOCKS']),
+  optimisations: new Set(),
+};
+
+const BASELINE_LINK: Link = { name: BASELINE_STAGE, stage: BASELINE_STAGE, on: new Set(), optimisations: new Set() };
+
+/** The base stage, and one link per optimisation that has a switch, each with all switches before its own. */
+const seriesLinks = (switches: SwitchTable): readonly Link[] => {
+  const links = [BASE_LINK];
   for (const { name, stage } of OPTIMISATIONS) {
-    const turnsOn = SWITCH_OF[name];
+    const turnsOn = switches[name];
+    const { on, optimisations } = links.at(-1) ?? BASE_LINK;
     if (turnsOn === undefined) continue;
-    on.add(turnsOn);
-    links.push({ name, stage, on: new Set(on), optimisation: name });
+    links.push({ name, stage, on: new Set([...on, turnsOn]), optimisations: new Set([...optimisations, name]) });
   }
   return links;
-})();
+};
 
-/** The optimisations in a link's code. */
-export const optimisationsOf = (link: Link): OptimisationSet =>
-  new Set(OPTIMISATIONS.map(({ name }) => name).filter((name) => isOn(link, SWITCH_OF[name])));
+/** Only native guests have the baseline: it is everybody's zero (definitions §1). */
+export const NATIVE_64: GuestConfiguration = {
+  folder: 'native-64',
+  guest: 'native',
+  bits: 64,
+  paging: '4level',
+  defines: ['-DGUEST_NATIVE=1', '-DBITS64=1'],
+  links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES)],
+};
 
-const isOn = (link: Link, name: Switch | undefined): boolean => name !== undefined && link.on.has(name);
+/** Every configuration that `guest-kernel/images` holds. */
+export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64];
 
 /** Stages that have an image of their own, in order: `direct-call` runs the image of `v2.6.30` (definitions §1). */
-export const STAGES: readonly string[] = [...new Set(LINKS.map((link) => link.stage))];
+export const stagesOf = ({ links }: GuestConfiguration): readonly string[] => [
+  ...new Set(links.map((link) => link.stage)),
+];
 
 /** The link that is the whole of a stage: its last one. @throws AppError `input/unknown-stage` */
-export const linkOfStage = (stage: string): Link => {
-  const link = LINKS.findLast((candidate) => candidate.stage === stage);
+export const linkOfStage = (guest: GuestConfiguration, stage: string): Link => {
+  const link = guest.links.findLast((candidate) => candidate.stage === stage);
   if (!link)
-    throw new AppError('input/unknown-stage', `unknown stage '${stage}'; stages with an image: ${STAGES.join(', ')}`);
+    throw new AppError(
+      'input/unknown-stage',
+      `unknown stage '${stage}'; stages with an image of ${guest.folder}: ${stagesOf(guest).join(', ')}`,
+    );
   return link;
 };
 
-/** `-D` arguments of a link for a guest. */
-export const defines = (link: Link): string[] => [
-  '-DGUEST_NATIVE=1',
-  '-DBITS64=1',
+/** The configuration whose images are in `folder`. @throws AppError `input/unsupported-combination` */
+export const configurationOf = (folder: string): GuestConfiguration => {
+  const found = GUEST_CONFIGURATIONS.find((guest) => guest.folder === folder);
+  if (!found)
+    throw new AppError(
+      'input/unsupported-combination',
+      `no guest '${folder}' is built; there are ${GUEST_CONFIGURATIONS.map((guest) => guest.folder).join(', ')}`,
+    );
+  return found;
+};
+
+/** `-D` arguments of a guest's link. */
+export const defines = (guest: GuestConfiguration, link: Link): string[] => [
+  ...guest.defines,
   ...SWITCHES.map((name) => `-D${name}=${link.on.has(name) ? 1 : 0}`),
 ];
