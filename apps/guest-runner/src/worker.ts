@@ -205,15 +205,16 @@ const handle = (message: ToWorker): void => {
 
 const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
 
-/** Kernels lie in the upper half. */
-const modeOf = (address: bigint): 'kernel' | 'user' => (address >> 63n === 1n ? 'kernel' : 'user');
-
 /** A failed guest is a result; anything else that is expected is one too, so that nobody waits for a guest that will not come. */
 const failureOf = (error: unknown): Extract<FromWorker, { kind: 'failed' }> => {
   if (error instanceof GuestFailedError) {
     const { code, message, registers, lastBlocks } = error.failure;
     const named = REGISTERS.map((name, index): [string, string] => [name, formatVirt(registers[index] ?? 0n)]);
-    const blocks = lastBlocks.map((block) => ({ address: formatVirt(block), bytes: '', mode: modeOf(block) }));
+    const blocks = lastBlocks.map(({ virt, bytes, user }) => ({
+      address: formatVirt(guestVirt(virt)),
+      bytes: toHex(bytes),
+      mode: user ? ('user' as const) : ('kernel' as const),
+    }));
     return { kind: 'failed', failure: { code, message, registers: Object.fromEntries(named), lastBlocks: blocks } };
   }
   if (error instanceof AppError)

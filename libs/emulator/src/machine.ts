@@ -70,8 +70,8 @@ export interface GuestFailure {
   readonly rip: bigint;
   /** rax rcx rdx rbx rsp rbp rsi rdi r8 … r15. */
   readonly registers: readonly bigint[];
-  /** Virtual addresses of the last 16 blocks, oldest first; empty when nothing is recorded. */
-  readonly lastBlocks: readonly bigint[];
+  /** The last 16 blocks executed, oldest first; empty when nothing is recorded. */
+  readonly lastBlocks: readonly RawBlock[];
   /** Up to 16 bytes at rip. */
   readonly bytes: Uint8Array;
 }
@@ -227,7 +227,16 @@ export class Machine {
     let exit: MachineExit | undefined;
     while (exit === undefined) exit = this.#step();
     this.#recorder.drain();
-    return exit;
+    const isOver = exit.kind !== 'failed' && this.counters.instructions > this.#budget;
+    return isOver ? this.#stopped(this.#overBudget()) : exit;
+  }
+
+  #overBudget(): GuestStopped {
+    return new GuestStopped('guest/budget-exhausted', `the guest used up its budget of ${this.#budget} instructions`);
+  }
+
+  #stopped({ code, message }: GuestStopped): MachineExit {
+    return { kind: 'failed', failure: this.failure(code, message) };
   }
 
   /** Writes guest text at a point where the guest is stopped; translated code that it touches is forgotten. */
@@ -259,7 +268,7 @@ export class Machine {
       message,
       rip: this.cpu.rip,
       registers: Array.from({ length: 16 }, (_, register) => this.cpu.gpr(register)),
-      lastBlocks: this.shape.record ? this.#recorder.lastBlocks.map((id) => blocks[id]?.virt ?? 0n) : [],
+      lastBlocks: this.shape.record ? this.#recorder.lastBlocks.flatMap((id) => blocks[id] ?? []) : [],
       bytes: this.#bytesAtRip(),
     };
   }
@@ -298,12 +307,20 @@ export class Machine {
 
   /** A fault outside of any block, or the guest's end. */
   #problem(problem: unknown): MachineExit | undefined {
-    if (problem instanceof GuestFault) return this.#raise(problem);
-    if (problem instanceof GuestStopped)
-      return { kind: 'failed', failure: this.failure(problem.code, problem.message) };
+    if (problem instanceof GuestFault) return this.#raiseOutside(problem);
+    if (problem instanceof GuestStopped) return this.#stopped(problem);
     if (problem instanceof NoSuchMemory)
       return { kind: 'failed', failure: this.failure('guest/failed', problem.message) };
     throw problem;
+  }
+
+  /** The guest may end while its handler is entered: a triple fault. */
+  #raiseOutside(fault: GuestFault): MachineExit | undefined {
+    try {
+      return this.#raise(fault);
+    } catch (problem) {
+      return this.#problem(problem);
+    }
   }
 
   #handle(): MachineExit | undefined {
@@ -350,7 +367,7 @@ export class Machine {
       cpu.setU32('fuel', FUEL);
     }
     if (this.counters.instructions < this.#budget) return undefined;
-    throw new GuestStopped('guest/budget-exhausted', `the guest used up its budget of ${this.#budget}`);
+    throw this.#overBudget();
   }
 
   // ---- finding code ----

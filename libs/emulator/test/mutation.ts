@@ -13,7 +13,8 @@ type Emission =
 /**
  * A mistake that somebody could make in the translator.
  * mnemonics: the instructions in whose translation it shows; null: all.
- * within: the method of the emitter or of the flag reader that writes the emission; 'lift': the instruction's own lifter.
+ * within: the method of the emitter or of the flag reader that writes the emission; 'lift': the instruction's own lifter; 'exit': the way
+ * from its block to other code, where a wrong guess costs time only.
  * from, to: the emission as text (`op i64Add`, `i32 255`, `i64 63`, `memory i64Load`); `nth` counts equal ones within one instruction,
  * from 0, without it all are changed. to 'nothing' drops the whole call of `within`.
  */
@@ -41,6 +42,29 @@ function textOf(emission: Emission): string {
   return `${emission.kind} ${emission.value}`;
 }
 
+/** A place in the translator that writes something, in the translation of one instruction. */
+export interface EmissionSite {
+  readonly mnemonic: string;
+  readonly within: string;
+  /** As in `Mutant.from`. */
+  readonly text: string;
+}
+
+/** Runs `run` and lists every place that wrote something, once each, in the order of their first use. */
+export function emissionSites(run: () => void): EmissionSite[] {
+  const sites = new Map<string, EmissionSite>();
+  const observer = new Mutation({ name: 'none', mnemonics: null, within: '', from: '', to: '' }, (site) => {
+    sites.set(`${site.mnemonic}|${site.within}|${site.text}`, site);
+  });
+  observer.install();
+  try {
+    run();
+  } finally {
+    observer.remove();
+  }
+  return [...sites.values()];
+}
+
 /** Applies one mutant to the translator of this process while `run` runs; returns its result and how often the mutant struck. */
 export function withMutant<T>(mutant: Mutant, run: () => T): { result: T; strikes: number } {
   const mutation = new Mutation(mutant);
@@ -57,11 +81,16 @@ class Mutation {
   readonly #mutant: Mutant;
   readonly #restore: (() => void)[] = [];
   readonly #where: string[] = [];
+  readonly #observe: ((site: EmissionSite) => void) | undefined;
   #active = false;
   #seen = 0;
+  #mnemonic = '';
+  /** The instruction has done its work and is on its way to other code. */
+  #leaving = false;
 
-  constructor(mutant: Mutant) {
+  constructor(mutant: Mutant, observe?: (site: EmissionSite) => void) {
     this.#mutant = mutant;
+    this.#observe = observe;
   }
 
   install(): void {
@@ -109,6 +138,7 @@ class Mutation {
       if (name === 'constructor' || TRANSPARENT.has(name)) continue;
       this.#replace(prototype, name, (original, self, values) => {
         if (name === 'beginInstruction') this.#begin(values[0] as { mnemonic: Mnemonic });
+        if (name === 'prepareExit') this.#leaving = true;
         if (this.#active && name === this.#mutant.within && this.#mutant.to === 'nothing') {
           this.strikes++;
           return undefined;
@@ -125,8 +155,9 @@ class Mutation {
 
   #begin({ mnemonic }: { mnemonic: Mnemonic }): void {
     this.#seen = 0;
-    const name = Mnemonic[mnemonic]?.toLowerCase() ?? '';
-    this.#active = this.#mutant.mnemonics === null || this.#mutant.mnemonics.includes(name);
+    this.#leaving = false;
+    this.#mnemonic = Mnemonic[mnemonic]?.toLowerCase() ?? '';
+    this.#active = this.#mutant.mnemonics === null || this.#mutant.mnemonics.includes(this.#mnemonic);
   }
 
   #emit(original: Method, self: unknown, emission: Emission): unknown {
@@ -138,7 +169,9 @@ class Mutation {
 
   #change(emission: Emission): Emission {
     const { within, from, to, nth } = this.#mutant;
-    if (!this.#active || (this.#where.at(-1) ?? 'lift') !== within) return emission;
+    const place = this.#where.at(-1) ?? (this.#leaving ? 'exit' : 'lift');
+    this.#observe?.({ mnemonic: this.#mnemonic, within: place, text: textOf(emission) });
+    if (!this.#active || place !== within) return emission;
     const matches = from === `${emission.kind} *` || textOf(emission) === from;
     if (!matches) return emission;
     const seen = this.#seen++;

@@ -6,6 +6,9 @@ import { readCallSiteRecords } from './call-site-records.js';
 import { type ElfImage, physicalOf } from './elf.js';
 import { loadNative64, requireSymbol } from './native-boot.js';
 
+/** Of the console's end that a failure quotes. */
+const CONSOLE_CHARACTERS = 500;
+
 /** Codes that guests report at port 0xE0 (docs/adr/001). */
 const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
 
@@ -102,15 +105,18 @@ export class Guest {
           break;
         case 'exit':
           if (exit.status === 0) return { kind: 'exited', instructions: this.instructions };
-          throw new GuestFailedError(
-            this.machine.failure('guest/failed', `the guest's own check failed: it exited with status ${exit.status}`),
-          );
+          throw new GuestFailedError(this.machine.failure('guest/failed', this.#complaint(exit.status)));
         case 'failed':
           throw new GuestFailedError(exit.failure);
         case 'exception':
           throw new Error(`machine stopped at an exception although it delivers them: ${exit.vector}`);
       }
     }
+  }
+
+  #complaint(status: number): string {
+    const said = this.machine.console.trim();
+    return `the guest ended itself with status ${status}${said === '' ? '' : `; its console says: ${said.slice(-CONSOLE_CHARACTERS)}`}`;
   }
 
   /** Retired so far, exact while recording. */
