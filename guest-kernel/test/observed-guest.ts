@@ -3,7 +3,7 @@ import type { GuestSpecInput } from '@pvtrail/contracts';
 import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type BootedGuest, Guest } from '@pvtrail/guests';
-import { patchSites, type Stage, type TextEdit } from '@pvtrail/pvops';
+import { type MeasuredStage, patchSites, type TextEdit } from '@pvtrail/pvops';
 import type { RawColumns } from '@pvtrail/trace';
 import { ExecutionCounter, type Executions } from './execution-counter.js';
 import { bootParametersOf, imageOf, nativeContext } from './stage-image.js';
@@ -14,7 +14,6 @@ let spare: Machine | undefined;
 
 /** A native 64-bit guest, as a fleet describes it. */
 export interface Wanted extends GuestSpecInput {
-  readonly stage: Stage;
   /** False leaves the stage's call sites as its image has them. */
   readonly patched?: boolean;
   /** Receives the raw columns too. */
@@ -28,7 +27,7 @@ export interface Observation extends Executions {
 }
 
 /** What the native patcher makes of the guest's call sites. */
-const siteEdits = (stage: Stage, guest: Guest, { records }: BootedGuest): TextEdit[] => {
+const siteEdits = (stage: MeasuredStage, guest: Guest, { records }: BootedGuest): TextEdit[] => {
   const patches = patchSites(nativeContext(stage, guest.read), records);
   return records.flatMap(({ address, bytesBefore }, index) => {
     const patch = patches[index];

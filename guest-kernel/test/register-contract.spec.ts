@@ -2,12 +2,12 @@ import {
   type CalleeConvention,
   calleeMayLose,
   isCalleeSave,
+  type MeasuredStage,
   optimisationsAt,
   type Pvop,
   pvopOfType,
   registersOf,
   STANDARD_CONVENTION,
-  type Stage,
   sitePromises,
 } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
@@ -20,7 +20,7 @@ const callerSaved: readonly string[] = STANDARD_CONVENTION[64].callerSaved;
 
 /** What a callee destroys when it uses all that its convention allows; ops that assembly alone calls are assembly and lose nothing. */
 const lossesAt =
-  (stage: Stage, calleeSave: CalleeConvention) =>
+  (stage: MeasuredStage, calleeSave: CalleeConvention) =>
   (pvop: Pvop): readonly string[] => {
     const code = optimisationsAt(stage, PAGING);
     if (pvop.caller === 'asm' || pvop.caller === 'jump') return [];
@@ -28,7 +28,7 @@ const lossesAt =
   };
 
 /** What the surroundings of a site rely on: what its record or, in C, its macro does not give away, and all that no callee may lose. */
-const promisesOf = (stage: Stage, { type, recordType, clobbers }: Site): string[] => {
+const promisesOf = (stage: MeasuredStage, { type, recordType, clobbers }: Site): string[] => {
   const code = optimisationsAt(stage, PAGING);
   const promised: readonly string[] = recordType.startsWith('c')
     ? sitePromises({ form: 'c' }, pvopOfType(type, PAGING), PAGING, code)
@@ -38,7 +38,7 @@ const promisesOf = (stage: Stage, { type, recordType, clobbers }: Site): string[
 type Site = ReturnType<typeof catalogueAt>['sites'][number];
 
 /** Sites of the stage's image that lose what they promised. */
-const broken = (stage: Stage, convention: CalleeConvention, patched: boolean) => {
+const broken = (stage: MeasuredStage, convention: CalleeConvention, patched: boolean) => {
   const machine = new SiteMachine(stage, lossesAt(stage, convention));
   return catalogueAt(stage)
     .sites.filter(({ recordType }) => recordType !== 'asm-jump')

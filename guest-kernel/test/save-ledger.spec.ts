@@ -2,7 +2,7 @@ import { Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import { ENCODER_AREA } from '@pvtrail/emulator';
 import { digestOf } from '@pvtrail/primitives';
-import { STAGES, type Stage } from '@pvtrail/pvops';
+import { type MeasuredStage, STAGES } from '@pvtrail/pvops';
 import { type EncodedChunk, openEncoded, TraceDecoder, TraceEncoder } from '@pvtrail/trace';
 import { loadTraceKernel } from '@pvtrail/trace/node';
 import { describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ const kernels = { trace: loadTraceKernel(), analysis: loadAnalysisKernel() };
 const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
 
 /** Statistics of the hot mix, one iteration of each workload. @throws AppError `analysis/unclassified-save` */
-const analyseMix = (stage: Stage) => {
+const analyseMix = (stage: MeasuredStage) => {
   const memory = new WebAssembly.Memory({ initial: 256 });
   const decoder = new TraceDecoder({ kernel: kernels.trace, memory, workBase: 0 });
   const simulator = new Simulator({

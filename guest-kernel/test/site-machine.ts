@@ -2,7 +2,14 @@ import { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { Guest } from '@pvtrail/guests';
 import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
-import { type CatalogueSite, type PatchContext, type Pvop, patchSites, pvopOfType, type Stage } from '@pvtrail/pvops';
+import {
+  type CatalogueSite,
+  type MeasuredStage,
+  type PatchContext,
+  type Pvop,
+  patchSites,
+  pvopOfType,
+} from '@pvtrail/pvops';
 import { bootParametersOf, catalogueAt, imageOf, nativeContext } from './stage-image.js';
 
 export const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
@@ -41,7 +48,7 @@ export class SiteMachine {
   readonly #context: PatchContext;
 
   /** @param losses what the callee of an op destroys */
-  constructor(stage: Stage, losses: (pvop: Pvop) => readonly string[]) {
+  constructor(stage: MeasuredStage, losses: (pvop: Pvop) => readonly string[]) {
     const shape = { ramBytes: 64 << 20, bits: 64, record: false, exceptionsExit: true } as const;
     this.#guest = new Guest({
       image: imageOf(stage),
