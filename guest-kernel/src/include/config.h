@@ -39,8 +39,13 @@
 #define GUEST_NATIVE 1
 #endif
 
-#if !BITS64 || !GUEST_NATIVE
-#error "only the 64-bit native guest is built from these sources"
+/* On 32 bit: page-table values of 64 bits instead of 32. */
+#ifndef PAE
+#define PAE 0
+#endif
+
+#if !GUEST_NATIVE
+#error "only native guests are built from these sources"
 #endif
 
 #endif

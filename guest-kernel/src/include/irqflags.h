@@ -12,13 +12,13 @@ static always_inline ulong raw_local_save_flags(void)
 {
 	ulong flags;
 
-	asm volatile("pushfq\n\tpopq %0" : "=r"(flags) : : "memory");
+	asm volatile("pushf\n\tpop %0" : "=r"(flags) : : "memory");
 	return flags;
 }
 
 static always_inline void raw_local_irq_restore(ulong flags)
 {
-	asm volatile("pushq %0\n\tpopfq" : : "r"(flags) : "memory", "cc");
+	asm volatile("push %0\n\tpopf" : : "r"(flags) : "memory", "cc");
 }
 
 static always_inline void raw_local_irq_disable(void)
@@ -38,7 +38,14 @@ static always_inline void raw_safe_halt(void)
 
 #else
 
-#if PV_CALLEE_SAVE_IRQ
+#if !BITS64
+
+static always_inline ulong raw_local_save_flags(void) { return PV_IRQ_CALL0(pv_irq_ops.save_fl); }
+static always_inline void raw_local_irq_restore(ulong flags) { PV_IRQ_CALL1(pv_irq_ops.restore_fl, flags); }
+static always_inline void raw_local_irq_disable(void) { PV_IRQ_CALL0(pv_irq_ops.irq_disable); }
+static always_inline void raw_local_irq_enable(void) { PV_IRQ_CALL0(pv_irq_ops.irq_enable); }
+
+#elif PV_CALLEE_SAVE_IRQ
 
 static always_inline ulong raw_local_save_flags(void)
 {

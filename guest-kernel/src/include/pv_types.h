@@ -1,5 +1,5 @@
 /*
- * The op structures in template order: slot type = byte offset in struct paravirt_patch_template / 8 (domain.md §1.2).
+ * The op structures in template order: slot type = byte offset in struct paravirt_patch_template / pointer size (domain.md §1.2).
  * A slot of the callee-save convention is wrapped in a structure of one pointer, so that the layout never changes.
  */
 #ifndef PV_TYPES_H
@@ -49,8 +49,14 @@ struct pv_lazy_ops {
 };
 
 struct pv_cpu_ops {
-	pv_slot get_debugreg, set_debugreg, clts, read_cr0, write_cr0, read_cr4_safe, read_cr4, write_cr4, read_cr8, write_cr8;
-	pv_slot load_tr_desc, load_gdt, load_idt, store_gdt, store_idt, set_ldt, store_tr, load_tls, load_gs_index;
+	pv_slot get_debugreg, set_debugreg, clts, read_cr0, write_cr0, read_cr4_safe, read_cr4, write_cr4;
+#if BITS64
+	pv_slot read_cr8, write_cr8;
+#endif
+	pv_slot load_tr_desc, load_gdt, load_idt, store_gdt, store_idt, set_ldt, store_tr, load_tls;
+#if BITS64
+	pv_slot load_gs_index;
+#endif
 	pv_slot write_ldt_entry, write_gdt_entry, write_idt_entry, alloc_ldt, free_ldt, load_sp0, set_iopl_mask, wbinvd;
 	void (*io_delay)(void);
 	pv_slot cpuid, read_msr_amd, read_msr, write_msr, read_tsc, read_pmc, read_tscp;
@@ -61,7 +67,10 @@ struct pv_cpu_ops {
 struct pv_irq_ops {
 	void (*init_IRQ)(void);
 	pv_irq_slot save_fl, restore_fl, irq_disable, irq_enable;
-	pv_slot safe_halt, halt, adjust_exception_frame;
+	pv_slot safe_halt, halt;
+#if BITS64
+	pv_slot adjust_exception_frame;
+#endif
 };
 
 struct pv_apic_ops {
@@ -76,9 +85,17 @@ struct pv_mmu_ops {
 	pv_slot alloc_pte, alloc_pmd, alloc_pmd_clone, alloc_pud, release_pte, release_pmd, release_pud;
 	pv_slot set_pte, set_pte_at, set_pmd, pte_update, pte_update_defer, ptep_modify_prot_start, ptep_modify_prot_commit;
 	pv_pte_slot pte_val, make_pte, pgd_val, make_pgd;
+#if PAE
+	pv_slot set_pte_atomic, pte_clear, pmd_clear;
+#endif
+#if BITS64 || PAE
 	pv_slot set_pud;
-	pv_pte_slot pmd_val, make_pmd, pud_val, make_pud;
+	pv_pte_slot pmd_val, make_pmd;
+#endif
+#if BITS64
+	pv_pte_slot pud_val, make_pud;
 	pv_slot set_pgd;
+#endif
 	struct pv_lazy_ops lazy_mode;
 	void (*set_fixmap)(ulong index, ulong phys, ulong prot);
 };

@@ -7,12 +7,17 @@
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
-typedef unsigned long u64;
 typedef int s32;
+#if BITS64
+typedef unsigned long u64;
 typedef long s64;
+#else
+typedef unsigned long long u64;
+typedef long long s64;
+#endif
 typedef unsigned long ulong;
-typedef unsigned long size_t;
-typedef long ssize_t;
+typedef __SIZE_TYPE__ size_t;
+typedef __PTRDIFF_TYPE__ ssize_t;
 typedef _Bool bool;
 
 #define true 1
