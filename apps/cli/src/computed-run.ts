@@ -12,9 +12,19 @@ export interface ComputedRun {
   readonly resumed: number;
 }
 
-/** Computes what of the fleet is not stored yet. @throws AppError `run/failed` naming the first guest that failed */
-export const computeRun = async (system: EmbeddedSystem, fleet: FleetSpec, force: boolean): Promise<ComputedRun> => {
+/**
+ * Computes what of the fleet is not stored yet.
+ * @param note is told when a run goes on that was interrupted
+ * @throws AppError `run/failed` naming the first guest that failed
+ */
+export const computeRun = async (
+  system: EmbeddedSystem,
+  fleet: FleetSpec,
+  force: boolean,
+  note: (line: string) => void,
+): Promise<ComputedRun> => {
   const plan = system.coordinator.plan(fleet);
+  if (!force) await noteResumption(system.store, plan, note);
   const bar = progressBar(plan.guests.length);
   try {
     const outcome = await Promise.race([
@@ -27,6 +37,19 @@ export const computeRun = async (system: EmbeddedSystem, fleet: FleetSpec, force
   } finally {
     bar.stop();
   }
+};
+
+const noteResumption = async (store: ColumnStore, plan: RunPlan, note: (line: string) => void): Promise<void> => {
+  const ended = new Set((await store.guests(plan.runId)).map(({ guestId }) => guestId));
+  const open = plan.guests.filter(({ guestId }) => !ended.has(guestId));
+  if (open.length === 0) return;
+  let units = 0;
+  for (const { guestId } of open) units += (await store.committedUnits(guestId)).length;
+  if (ended.size + units === 0) return;
+  note(
+    `going on with an interrupted run: ${ended.size} of ${plan.guests.length} guests are stored, and ${units} units of the others; ` +
+      'what they had not stored is computed again',
+  );
 };
 
 const failureOf = async (

@@ -3,7 +3,7 @@ import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
 /** What every command has: where data lies, and how its answer is printed. */
 export interface CommandContext {
   readonly dataFolder: string;
-  withSystem<T>(action: (system: EmbeddedSystem) => Promise<T>): Promise<T>;
+  withSystem<T>(action: (system: EmbeddedSystem) => Promise<T>, options?: { keepTrace?: boolean }): Promise<T>;
   /** One JSON document, or a text for people. */
   print(json: boolean | undefined, document: unknown, text: () => string): void;
   /** A line for people that is no part of the answer. */
@@ -12,8 +12,8 @@ export interface CommandContext {
 
 export const commandContext = (dataFolder: string): CommandContext => ({
   dataFolder,
-  withSystem: async (action) => {
-    const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 1, analysisWorkers: 1 });
+  withSystem: async (action, { keepTrace = false } = {}) => {
+    const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 1, analysisWorkers: 1, keepTrace });
     try {
       return await action(system);
     } finally {

@@ -23,7 +23,12 @@ export interface EmbeddedOptions {
   readonly dataFolder: string;
   readonly guestWorkers: number;
   readonly analysisWorkers: number;
+  /** Keep trace chunks as files in the data folder. */
+  readonly keepTrace: boolean;
 }
+
+/** Below the data folder. */
+const TRACES = 'traces';
 
 @Module({})
 class EmbeddedModule {}
@@ -40,7 +45,12 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
         ApiModule.register({ log, store }),
         PatcherModule.register({ log }),
         AnalyticsModule.register({ log, trace, store, workers: options.analysisWorkers }),
-        GuestRunnerModule.register({ log, trace, workers: options.guestWorkers }),
+        GuestRunnerModule.register({
+          log,
+          trace,
+          workers: options.guestWorkers,
+          ...(options.keepTrace ? { tracesFolder: path.join(options.dataFolder, TRACES) } : {}),
+        }),
       ],
     },
     { logger: false },

@@ -15,12 +15,15 @@ import {
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import type { PatchInbox } from './patch-inbox.js';
+import type { TraceArchive } from './trace-archive.js';
 import type { Lease } from './worker-pool.js';
 
 export interface ExecutionPorts {
   readonly log: EventLog;
   readonly trace: Pick<EventLog, 'publish'>;
   readonly patches: PatchInbox;
+  /** Where chunks are kept beside being sent; nowhere otherwise. */
+  readonly archive?: TraceArchive | undefined;
 }
 
 /** How a guest ended. Both are facts about the guest; only a broken worker or log is an error. */
@@ -52,6 +55,7 @@ export const executeGuest = async (
         await record('WorkloadStarted', { guestId, ...workloadOf(spec), instructions: message.instructions });
         break;
       case 'chunk':
+        await ports.archive?.keep(message.chunk, message.value);
         await ports.trace.publish(TOPICS.trace, [toChunkMessage(message.chunk, message.value)]);
         lease.credit();
         break;

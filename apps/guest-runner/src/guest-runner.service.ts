@@ -2,6 +2,7 @@ import { type EventOf, fromMessage, type GuestId, TOPICS } from '@pvtrail/contra
 import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
 import { executeGuest } from './guest-execution.js';
 import { PatchInbox } from './patch-inbox.js';
+import { TraceArchive } from './trace-archive.js';
 import { type Lease, WorkerPool } from './worker-pool.js';
 
 /**
@@ -13,6 +14,7 @@ export class GuestRunnerService {
   readonly #trace: Pick<EventLog, 'publish'>;
   readonly #pool: WorkerPool;
   readonly #patches: PatchInbox;
+  readonly #archive: TraceArchive | undefined;
   readonly #consumer: Consumer;
   /** Executions under way, by the offset of their request. */
   readonly #running = new Map<number, Promise<void>>();
@@ -25,12 +27,15 @@ export class GuestRunnerService {
     trace: Pick<EventLog, 'publish'>;
     workers: number;
     imagesRoot?: string | undefined;
+    /** Folder in which trace chunks are kept; they are dropped once analysed otherwise. */
+    tracesFolder?: string | undefined;
   }) {
     this.#broken.promise.catch(() => {});
     this.#log = options.log;
     this.#trace = options.trace;
     this.#pool = new WorkerPool(options.workers, options.imagesRoot);
     this.#patches = new PatchInbox(options.log);
+    this.#archive = options.tracesFolder === undefined ? undefined : new TraceArchive(options.tracesFolder);
     this.#consumer = options.log.consume(
       {
         group: 'guest-runner',
@@ -89,7 +94,12 @@ export class GuestRunnerService {
   async #execute(requested: EventOf<'GuestRequested'>, lease: Lease): Promise<void> {
     let ended = false;
     try {
-      const end = await executeGuest(requested, lease, { log: this.#log, trace: this.#trace, patches: this.#patches });
+      const end = await executeGuest(requested, lease, {
+        log: this.#log,
+        trace: this.#trace,
+        patches: this.#patches,
+        archive: this.#archive,
+      });
       ended = end === 'finished';
     } finally {
       this.#patches.close(requested.payload.guestId);

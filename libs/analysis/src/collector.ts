@@ -86,7 +86,8 @@ export class Collector {
 
   /** The open unit's statistics; a new unit begins. */
   take(): UnitStatistics {
-    const perFunction = sortedByKey(this.#functions);
+    // whether a block is known from before says nothing about this unit: after a checkpoint it is not
+    const perFunction = sortedByKey(this.#functions).filter(hasCounts);
     const totals = { kernel: noCounts(), user: noCounts() };
     for (const row of perFunction) for (const key of COUNT_KEYS) totals[row.mode][key] += row[key];
     const unit = {
@@ -261,3 +262,6 @@ const unclassified = ({ block, shape }: KnownBlock, i: number): AppError => {
     { address, bytes },
   );
 };
+
+const hasCounts = (row: OpenFunctionRow): boolean =>
+  Object.values(row).some((value) => typeof value === 'number' && value !== 0);

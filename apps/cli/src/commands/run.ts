@@ -8,18 +8,22 @@ export const addRun = (program: Command, context: () => CommandContext): void =>
   withGuestOptions(program.command('run'))
     .description('compute one guest; shown, not recomputed, when it is stored already')
     .option('--force', 'compute again what is stored')
+    .option('--keep-trace', 'keep the trace chunks in DATA/traces/GUEST; they are dropped once analysed otherwise')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
     .addHelpText('after', '\nExample: pvtrail run --stage v2.6.29 --workload fork --iterations 20')
-    .action(async (options: GuestOptions & { force?: boolean; json?: boolean }) => {
-      const { print, withSystem } = context();
+    .action(async (options: GuestOptions & { force?: boolean; keepTrace?: boolean; json?: boolean }) => {
+      const { note, print, withSystem } = context();
       await withSystem(async (system) => {
-        const run = await computeRun(system, fleetOf(options), options.force ?? false);
+        const run = await computeRun(system, fleetOf(options), options.force ?? false, note);
+        if (options.keepTrace === true && run.resumed > 0) {
+          note('the guest was stored already and has not run: --force executes it again and keeps its trace');
+        }
         const footprints = await system.store.footprints(run.plan.runId);
         print(
           options.json,
           { ...runDocument(run), footprints: footprints.map(footprintDocument) },
           () => `${runTable(run)}${footprintTable(footprints)}`,
         );
-      });
+      }, options);
     });
 };

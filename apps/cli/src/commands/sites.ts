@@ -37,7 +37,7 @@ export const addSites = (program: Command, context: () => CommandContext): void 
         const planned = system.coordinator.plan(fleet);
         const stored = await system.store.guests(planned.runId);
         if (stored.length === 0) note('the guest is not stored: computing it first');
-        const { plan } = await computeRun(system, fleet, false);
+        const { plan } = await computeRun(system, fleet, false, note);
         const [guest] = plan.guests;
         if (guest === undefined) throw new AppError('input/not-found', 'the fleet has no guest');
         const all = await sitesOf(system.log, system.store, plan.runId, guest.guestId);

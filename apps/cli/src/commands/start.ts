@@ -13,9 +13,9 @@ export const addStart = (program: Command, context: () => CommandContext): void 
     .option('--force', 'compute again what is stored')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
     .action(async ({ force, json }: { force?: boolean; json?: boolean }) => {
-      const { print, withSystem } = context();
+      const { note, print, withSystem } = context();
       await withSystem(async (system) => {
-        const run = await computeRun(system, defaultFleet(), force ?? false);
+        const run = await computeRun(system, defaultFleet(), force ?? false, note);
         const report = await fleetReport(system, run);
         print(json, { ...runDocument(run), ...report }, () => reportText(report));
       });

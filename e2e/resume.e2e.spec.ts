@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = path.join(import.meta.dirname, '..');
+const PVTRAIL = path.join(root, 'apps/cli/bin/pvtrail.js');
+const PRINT_TABLES = path.join(root, 'libs/column-store/test/children/print-tables.mjs');
+/** More than three units of 16 million instructions. */
+const RUN = ['run', '--stage', 'v2.6.30', '--workload', 'mix', '--iterations', '14', '--json'];
+const POLL_MS = 20;
+
+/** Parts of a table that are on disk, whole. */
+const partsOf = (data: string, table: string): number => {
+  const folder = path.join(data, 'store/data/default', table);
+  return fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => /^all_\d+_\d+_\d+$/.test(name)).length : 0;
+};
+
+const startRun = (data: string): ChildProcess =>
+  spawn(process.execPath, [PVTRAIL, '--data', data, ...RUN], { stdio: ['ignore', 'ignore', 'inherit'] });
+
+/** Kills a run with -9 once a table has rows on disk. */
+const killOnceIn = async (data: string, table: string): Promise<NodeJS.Signals | null> => {
+  const child = startRun(data);
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_, signal) => resolve(signal)));
+  const poll = setInterval(() => {
+    if (partsOf(data, table) > 0) child.kill('SIGKILL');
+  }, POLL_MS);
+  const signal = await ended;
+  clearInterval(poll);
+  return signal;
+};
+
+/** The first lines that only one of two sorted listings has, cut short; repeated lines count. */
+const differing = (expected: string, found: string): string[] => {
+  const counts = new Map<string, number>();
+  for (const line of expected.split('\n')) counts.set(line, (counts.get(line) ?? 0) + 1);
+  for (const line of found.split('\n')) counts.set(line, (counts.get(line) ?? 0) - 1);
+  return [...counts]
+    .flatMap(([line, count]) => (count === 0 ? [] : `${count > 0 ? 'missing' : 'extra'}: ${line.slice(0, 300)}`))
+    .slice(0, 5);
+};
+
+describe('kill -9 of a run', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-resume-'));
+  });
+  afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+  const complete = (data: string) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [PVTRAIL, '--data', data, ...RUN], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, stderr]);
+    return { document: JSON.parse(stdout) as { runId: string; guests: unknown[] }, stderr };
+  };
+
+  const tablesOf = (data: string): string => {
+    const output = path.join(folder, 'tables.txt');
+    const { status, stderr } = spawnSync(process.execPath, [PRINT_TABLES, path.join(data, 'store'), output], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, '']);
+    return fs.readFileSync(output, 'utf8');
+  };
+
+  it('loses nothing and counts nothing twice: the same command goes on, and all tables equal those of an undisturbed run', async () => {
+    const [undisturbed, disturbed] = [path.join(folder, 'undisturbed'), path.join(folder, 'disturbed')];
+    const expected = complete(undisturbed);
+
+    expect(await killOnceIn(disturbed, 'function_statistics')).toBe('SIGKILL');
+    expect(await killOnceIn(disturbed, 'units')).toBe('SIGKILL');
+    const resumed = complete(disturbed);
+
+    expect(resumed.document).toEqual(expected.document);
+    expect(resumed.stderr).toMatch(/going on with an interrupted run: 0 of 1 guests are stored, and [1-9]\d* units/);
+    expect(differing(tablesOf(undisturbed), tablesOf(disturbed))).toEqual([]);
+  }, 180_000);
+});
