@@ -11,6 +11,7 @@ import {
 import type { Batch, Consumer, EventLog, LogRecord, Transport } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import { AnalysisWorker } from './analysis-worker.js';
+import { EventCopier } from './event-copier.js';
 import { GuestAnalysis } from './guest-analysis.js';
 
 const RETRY = { attempts: 5, firstDelayMs: 100, maxDelayMs: 5000 };
@@ -42,11 +43,13 @@ export class AnalyticsService {
   /** Guests of which nothing more is to be stored. */
   readonly #stored = new Set<GuestId>();
   readonly #consumers: readonly Consumer[];
+  readonly #copier: EventCopier;
 
   constructor({ log, trace, store, workers, imagesRoot }: AnalyticsOptions) {
     this.#log = log;
     this.#store = store;
     this.#workers = Array.from({ length: workers }, () => new AnalysisWorker(imagesRoot));
+    this.#copier = new EventCopier(log, store);
     this.#consumers = [
       trace.consume(
         { group: 'analytics-trace', topics: [TOPICS.trace], maxRecords: 8, maxBytes: 16 << 20, retry: RETRY },
@@ -61,11 +64,11 @@ export class AnalyticsService {
 
   /** Rejects when the service cannot go on. */
   get finished(): Promise<unknown> {
-    return Promise.race(this.#consumers.map((consumer) => consumer.finished));
+    return Promise.race([this.#copier, ...this.#consumers].map(({ finished }) => finished));
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
+    await Promise.all([this.#copier, ...this.#consumers].map((consumer) => consumer.stop()));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 

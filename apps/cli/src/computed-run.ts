@@ -1,9 +1,11 @@
 import type { RunPlan } from '@pvtrail/api';
 import type { ColumnStore, EndedGuest } from '@pvtrail/column-store';
-import type { FleetSpec } from '@pvtrail/contracts';
+import { type FleetSpec, TOPICS } from '@pvtrail/contracts';
+import type { EventLog } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import Table from 'cli-table3';
 import type { EmbeddedSystem } from './embedded-system.js';
+import { lastEvent } from './guest-events.js';
 import { progressBar } from './progress.js';
 
 export interface ComputedRun {
@@ -32,7 +34,7 @@ export const computeRun = async (
       system.failed,
     ]);
     const guests = await system.store.guests(plan.runId);
-    if (outcome.state === 'failed') throw await failureOf(system.store, plan, guests);
+    if (outcome.state === 'failed') throw await failureOf(system.log, plan, guests);
     return { plan, guests, resumed: outcome.progress.resumed };
   } finally {
     bar.stop();
@@ -53,17 +55,17 @@ const noteResumption = async (store: ColumnStore, plan: RunPlan, note: (line: st
 };
 
 const failureOf = async (
-  store: ColumnStore,
-  { runId, guests: planned }: RunPlan,
+  log: EventLog,
+  { guests: planned }: RunPlan,
   guests: readonly EndedGuest[],
 ): Promise<AppError> => {
   const failed = guests.filter((guest) => guest.state === 'failed');
-  const events = await store.events(runId);
-  const reason = events.find((event) => event.type === 'GuestFailed');
-  const why = reason?.type === 'GuestFailed' ? `; the first: ${reason.payload.code}: ${reason.payload.message}` : '';
+  const [first] = failed;
+  const reason = first && (await lastEvent(log, TOPICS.guests, first.guestId, 'GuestFailed'))?.payload;
+  const why = reason === undefined ? '' : `; the first, ${first?.guestId}: ${reason.code}: ${reason.message}`;
   return new AppError(
     'run/failed',
-    `${failed.length} of ${planned.length} guests failed (${failed[0]?.state === 'failed' ? failed[0].errorCode : ''})${why}`,
+    `${failed.length} of ${planned.length} guests failed${why}; \`pvtrail events GUEST --json\` shows registers and last blocks`,
   );
 };
 

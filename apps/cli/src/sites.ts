@@ -1,9 +1,10 @@
 import type { ColumnStore } from '@pvtrail/column-store';
-import { type EventOf, type EventTypeName, fromMessage, type GuestId, type RunId, TOPICS } from '@pvtrail/contracts';
+import { type GuestId, type RunId, TOPICS } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { fromHex, parseVirt } from '@pvtrail/primitives';
 import { disassemble } from '@pvtrail/x86';
 import Table from 'cli-table3';
+import { lastEvent } from './guest-events.js';
 
 /** One call site of a guest: what it was, what the patcher made of it and why, and how often it ran in the counted region. */
 export interface SiteRow {
@@ -20,21 +21,6 @@ export interface SiteRow {
   readonly reason: string | null;
   readonly executions: number;
 }
-
-/** The last event of a type of a guest. */
-const lastEvent = async <T extends EventTypeName>(
-  log: EventLog,
-  topic: string,
-  guest: GuestId,
-  type: T,
-): Promise<EventOf<T> | undefined> => {
-  let found: EventOf<T> | undefined;
-  for await (const record of log.read(topic, { key: guest })) {
-    const event = fromMessage(record);
-    if (event.type === type) found = event as EventOf<T>;
-  }
-  return found;
-};
 
 /** Every call site of a stored guest, in the order of the patch records; none for a kernel without call sites. */
 export const sitesOf = async (log: EventLog, store: ColumnStore, runId: RunId, guest: GuestId): Promise<SiteRow[]> => {

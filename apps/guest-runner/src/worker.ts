@@ -208,8 +208,9 @@ const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15
 /** A failed guest is a result; anything else that is expected is one too, so that nobody waits for a guest that will not come. */
 const failureOf = (error: unknown): Extract<FromWorker, { kind: 'failed' }> => {
   if (error instanceof GuestFailedError) {
-    const { code, message, registers, lastBlocks } = error.failure;
+    const { code, message, rip, registers, lastBlocks } = error.failure;
     const named = REGISTERS.map((name, index): [string, string] => [name, formatVirt(registers[index] ?? 0n)]);
+    named.push(['rip', formatVirt(rip)]);
     const blocks = lastBlocks.map(({ virt, bytes, user }) => ({
       address: formatVirt(guestVirt(virt)),
       bytes: toHex(bytes),

@@ -1,0 +1,17 @@
+import { type EventOf, type EventTypeName, fromMessage, type GuestId } from '@pvtrail/contracts';
+import type { EventLog } from '@pvtrail/event-log';
+
+/** The last event of a type of a guest. */
+export const lastEvent = async <T extends EventTypeName>(
+  log: EventLog,
+  topic: string,
+  guest: GuestId,
+  type: T,
+): Promise<EventOf<T> | undefined> => {
+  let found: EventOf<T> | undefined;
+  for await (const record of log.read(topic, { key: guest })) {
+    const event = fromMessage(record);
+    if (event.type === type) found = event as EventOf<T>;
+  }
+  return found;
+};
