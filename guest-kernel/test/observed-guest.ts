@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { GuestSpecInput } from '@pvtrail/contracts';
+import { type GuestSpecInput, parseGuestSpec } from '@pvtrail/contracts';
 import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type BootedGuest, Guest } from '@pvtrail/guests';
+import { imageSetOf } from '@pvtrail/kernel-images';
 import { type MeasuredStage, patchSites, type TextEdit } from '@pvtrail/pvops';
 import type { RawColumns } from '@pvtrail/trace';
 import { ExecutionCounter, type Executions } from './execution-counter.js';
@@ -27,8 +28,8 @@ export interface Observation extends Executions {
 }
 
 /** What the native patcher makes of the guest's call sites. */
-const siteEdits = (stage: MeasuredStage, guest: Guest, { records }: BootedGuest): TextEdit[] => {
-  const patches = patchSites(nativeContext(stage, guest.read), records);
+const siteEdits = (stage: MeasuredStage, folder: string, guest: Guest, { records }: BootedGuest): TextEdit[] => {
+  const patches = patchSites(nativeContext(stage, guest.read, folder), records);
   return records.flatMap(({ address, bytesBefore }, index) => {
     const patch = patches[index];
     return patch === undefined || patch.outcome === 'unchanged'
@@ -62,8 +63,9 @@ const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
 /** Boots, patches and runs a native 64-bit guest to its end. @throws GuestFailedError */
 export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observation => {
   const counter = new ExecutionCounter();
+  const folder = imageSetOf(parseGuestSpec(wanted));
   const guest = new Guest({
-    image: imageOf(wanted.stage),
+    image: imageOf(wanted.stage, folder),
     machine: spare ?? emulator,
     parameters: bootParametersOf(wanted),
     instructionBudget: 1e9,
@@ -74,7 +76,7 @@ export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observati
   });
   spare = guest.machine;
   const booted = guest.boot();
-  if (patched) guest.applyEdits(siteEdits(wanted.stage, guest, booted));
+  if (patched) guest.applyEdits(siteEdits(wanted.stage, folder, guest, booted));
   let userMemory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
     if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(spare);

@@ -1,12 +1,21 @@
 import { FOOTPRINTS, type GuestSpecInput, parseGuestSpec, WORKLOADS } from '@pvtrail/contracts';
 import { type BootParameters, type ElfImage, parseElf } from '@pvtrail/guests';
-import { openKernelImages } from '@pvtrail/kernel-images';
+import { type KernelImages, openKernelImages } from '@pvtrail/kernel-images';
 import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
 import { applyEdits, type PatchContext, patchSetsByHash, type Stage } from '@pvtrail/pvops';
 
-const images = openKernelImages('native-64');
+/** The folder of the images, where nothing else is said. */
+const NATIVE_64 = 'native-64';
 
-export const catalogueAt = (stage: Stage) => images.catalogue(stage);
+/** Each folder's files are read once. */
+const opened = new Map<string, KernelImages>();
+const imagesIn = (folder: string): KernelImages => {
+  const images = opened.get(folder) ?? openKernelImages(folder);
+  opened.set(folder, images);
+  return images;
+};
+
+export const catalogueAt = (stage: Stage, folder = NATIVE_64) => imagesIn(folder).catalogue(stage);
 
 export const bootParametersOf = (wanted: GuestSpecInput): BootParameters => {
   const { workload, footprint, ramMiB, mixIterations, ...others } = parseGuestSpec(wanted);
@@ -20,7 +29,8 @@ export const bootParametersOf = (wanted: GuestSpecInput): BootParameters => {
 };
 
 /** The base image with the stage's patch sets folded in and the stage's own symbols. */
-export const imageOf = (stage: Stage): ElfImage => {
+export const imageOf = (stage: Stage, folder = NATIVE_64): ElfImage => {
+  const images = imagesIn(folder);
   const elf = parseElf(images.elf(stage));
   if (stage === 'nopv') return elf;
   const { sets } = images.patchSets();
@@ -30,7 +40,7 @@ export const imageOf = (stage: Stage): ElfImage => {
   const segments = sets
     .slice(0, last + 1)
     .reduce((folded, { hash }) => applyEdits(folded, edits.get(hash) ?? []), elf.segments);
-  const own = Object.entries(catalogueAt(stage).symbols).map(([name, at]) => [name, parseVirt(at)] as const);
+  const own = Object.entries(images.catalogue(stage).symbols).map(([name, at]) => [name, parseVirt(at)] as const);
   return { ...elf, segments, symbols: new Map([...elf.symbols, ...own]) };
 };
 
@@ -38,8 +48,12 @@ const pointerAt = (bytes: Uint8Array): GuestVirt =>
   guestVirt(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
 
 /** A native guest as its patcher sees it, with the pointers that its op table holds in memory. */
-export const nativeContext = (stage: Stage, read: (address: GuestVirt, length: number) => Uint8Array): PatchContext => {
-  const { opTable, symbols } = catalogueAt(stage);
+export const nativeContext = (
+  stage: Stage,
+  read: (address: GuestVirt, length: number) => Uint8Array,
+  folder = NATIVE_64,
+): PatchContext => {
+  const { opTable, symbols } = catalogueAt(stage, folder);
   const { paravirt_nop: nop, ident_32: ident32, ident_64: ident64 } = symbols;
   return {
     guestType: 'native',

@@ -60,21 +60,21 @@ export interface GuestConfiguration {
   readonly links: readonly Link[];
 }
 
-const BASE_LINK: Link = {
+const baseLink = (on: readonly Switch[]): Link => ({
   name: BASE_STAGE,
   stage: BASE_STAGE,
-  on: new Set<Switch>(['CONFIG_PARAVIRT', 'PV_LOCKS']),
+  on: new Set<Switch>(['CONFIG_PARAVIRT', ...on]),
   optimisations: new Set(),
-};
+});
 
 const BASELINE_LINK: Link = { name: BASELINE_STAGE, stage: BASELINE_STAGE, on: new Set(), optimisations: new Set() };
 
 /** The base stage, and one link per optimisation that has a switch, each with all switches before its own. */
-const seriesLinks = (switches: SwitchTable): readonly Link[] => {
-  const links = [BASE_LINK];
+const seriesLinks = (switches: SwitchTable, base: Link): readonly Link[] => {
+  const links = [base];
   for (const { name, stage } of OPTIMISATIONS) {
     const turnsOn = switches[name];
-    const { on, optimisations } = links.at(-1) ?? BASE_LINK;
+    const { on, optimisations } = links.at(-1) ?? base;
     if (turnsOn === undefined) continue;
     links.push({ name, stage, on: new Set([...on, turnsOn]), optimisations: new Set([...optimisations, name]) });
   }
@@ -88,11 +88,18 @@ export const NATIVE_64: GuestConfiguration = {
   bits: 64,
   paging: '4level',
   defines: ['-DGUEST_NATIVE=1', '-DBITS64=1'],
-  links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES)],
+  links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES, baseLink(['PV_LOCKS']))],
+};
+
+/** Spin locks are no ops: what the series never removed is not there (definitions §1). */
+export const NATIVE_64_PVLOCKS_OFF: GuestConfiguration = {
+  ...NATIVE_64,
+  folder: 'native-64-pvlocks-off',
+  links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES, baseLink([]))],
 };
 
 /** Every configuration that `guest-kernel/images` holds. */
-export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64];
+export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64, NATIVE_64_PVLOCKS_OFF];
 
 /** Stages that have an image of their own, in order: `direct-call` runs the image of `v2.6.30` (definitions §1). */
 export const stagesOf = ({ links }: GuestConfiguration): readonly string[] => [
