@@ -76,4 +76,22 @@
 #define PV_IRQ_CALL0(op) PV_IRQ_CALL(op)
 #define PV_IRQ_CALL1(op, a) PV_IRQ_CALL(op, , "a"((ulong)(a)))
 
+/* Thunk that gives an ordinary C function the callee-save convention (domain.md §4.2); until F2 it put back half of a 64-bit result. */
+#if PV_F2
+#define PV_THUNK_SAVE "push %ecx\n\t"
+#define PV_THUNK_RESTORE "pop %ecx\n\t"
+#else
+#define PV_THUNK_SAVE "push %ecx\n\tpush %edx\n\t"
+#define PV_THUNK_RESTORE "pop %edx\n\tpop %ecx\n\t"
+#endif
+#define PV_CALLEE_SAVE_REGS_THUNK(func)                                                          \
+	extern char __raw_callee_save_##func[];                                                      \
+	asm(".pushsection .text.__raw_callee_save_" #func ",\"ax\"\n\t"                              \
+	    ".globl __raw_callee_save_" #func "\n\t"                                                 \
+	    ".type __raw_callee_save_" #func ", @function\n"                                         \
+	    "__raw_callee_save_" #func ":\n\t"                                                       \
+	    PV_THUNK_SAVE "call " #func "\n\t" PV_THUNK_RESTORE "ret\n\t"                             \
+	    ".size __raw_callee_save_" #func ", . - __raw_callee_save_" #func "\n\t"                 \
+	    ".popsection")
+
 #endif
