@@ -15,7 +15,7 @@ describe('the committed images', () => {
     it(title, async () => {
       const { artefacts } = await buildKernel(KERNEL);
       expect(await differingArtefacts(path.join(KERNEL, 'images'), artefacts)).toEqual([]);
-    }, 300_000);
+    }, 900_000);
   }
 
   it.each(STAGES)('give, with the patch sets folded in, the separately linked image of %s', (stage) => {

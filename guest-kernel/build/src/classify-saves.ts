@@ -1,7 +1,7 @@
 import type { CatalogueSave } from '@pvtrail/pvops';
 import { type CallFrame, rowAt } from './call-frames.js';
 import { isAssembly, type KernelFunction } from './kernel-functions.js';
-import { CALLEE_SAVED, causeOf, isOwnFrameSlot, noSaveReason } from './save-rules.js';
+import { causeOf, isOwnFrameSlot, mayKeep, noSaveReason } from './save-rules.js';
 import { decodeStackInstructions, type StackInstruction } from './stack-instructions.js';
 
 /** What one stack instruction is: saves or restores of one cause, no save for a reason, or unknown. */
@@ -115,11 +115,11 @@ const keepsRegister = (instruction: StackInstruction, fn: KernelFunction, frame:
 const assemblyVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
   const reason = noSaveReason(fn.name, instruction.form, instruction.register);
   if (reason !== undefined) return noSave(reason);
-  return causeOf(fn.source, fn.name) === 'entry-frame' ? entryVerdict(instruction) : calleeVerdict(instruction);
+  return causeOf(fn.source, fn.name) === 'entry-frame' ? entryVerdict(instruction) : calleeVerdict(instruction, fn);
 };
 
-const calleeVerdict = (instruction: StackInstruction): Verdict =>
-  CALLEE_SAVED.has(instruction.register) && instruction.form !== 'read-modify-write'
+const calleeVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict =>
+  mayKeep(fn.source, fn.name, instruction.register) && instruction.form !== 'read-modify-write'
     ? saves('callee-frame', ...directionsOf(instruction))
     : UNCLASSIFIED;
 

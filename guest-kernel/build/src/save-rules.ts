@@ -6,6 +6,8 @@ interface SaveRule {
   readonly source: RegExp;
   readonly function?: string;
   readonly cause: 'entry-frame' | 'callee-frame';
+  /** The function keeps every register for its caller, not only those of the ABI. */
+  readonly keepsAll?: boolean;
 }
 
 const SAVE_RULES: readonly SaveRule[] = [
@@ -13,6 +15,10 @@ const SAVE_RULES: readonly SaveRule[] = [
   { source: /^entry\//, function: 'switch_stacks', cause: 'callee-frame' },
   // System call, interrupt and exception entry and exit fill and empty the register frame (definitions §4: in nopv too).
   { source: /^entry\//, cause: 'entry-frame' },
+  { source: /^xen\/entry/, cause: 'entry-frame' },
+  // What the stubs of hypercalls and the taking of pending events keep, their callers count on.
+  { source: /^xen\//, function: 'hypercall_page', cause: 'callee-frame', keepsAll: true },
+  { source: /^xen\//, function: 'xen_check_events', cause: 'callee-frame', keepsAll: true },
 ];
 
 /** Instructions of assembly, inline assembly too, that move no register's value to safety, by function, form and operand. */
@@ -31,7 +37,7 @@ const NO_SAVES: readonly NoSaveRow[] = [
 ];
 
 /** Registers that a called function keeps (System V ABI, figure 3.4). */
-export const CALLEE_SAVED: ReadonlySet<string> = new Set(['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']);
+const CALLEE_SAVED: ReadonlySet<string> = new Set(['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']);
 
 /**
  * Offsets in `struct regs` (src/include/layout.h) where a register's value is kept. A system call's rcx and r11 are the user's
@@ -58,9 +64,14 @@ const FRAME_SLOTS: ReadonlyMap<string, readonly number[]> = new Map([
 /** A function that fills its caller's frame has its return address below it. */
 const RETURN_ADDRESS_BYTES = 8;
 
-export const causeOf = (source: string, fn: string): SaveRule['cause'] =>
-  SAVE_RULES.find((rule) => rule.source.test(source) && (rule.function === undefined || rule.function === fn))?.cause ??
-  'callee-frame';
+const ruleOf = (source: string, fn: string): SaveRule | undefined =>
+  SAVE_RULES.find((rule) => rule.source.test(source) && (rule.function === undefined || rule.function === fn));
+
+export const causeOf = (source: string, fn: string): SaveRule['cause'] => ruleOf(source, fn)?.cause ?? 'callee-frame';
+
+/** True when an assembly function may save this register in its own frame. */
+export const mayKeep = (source: string, fn: string, register: string): boolean =>
+  CALLEE_SAVED.has(register) || ruleOf(source, fn)?.keepsAll === true;
 
 export const isEntry = (source: string, fn: string): boolean => causeOf(source, fn) === 'entry-frame';
 

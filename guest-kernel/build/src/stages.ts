@@ -19,6 +19,7 @@ const SWITCHES = [
   'PV_F2',
   'PV_F3',
   'PV_F4',
+  'PV_XEN_DIRECT_IRQ',
   'PV_LOCKS',
 ] as const;
 type Switch = (typeof SWITCHES)[number];
@@ -98,8 +99,17 @@ export const NATIVE_64_PVLOCKS_OFF: GuestConfiguration = {
   links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES, baseLink([]))],
 };
 
+const XEN_64: GuestConfiguration = {
+  folder: 'xen-64',
+  guest: 'xen',
+  bits: 64,
+  paging: '4level',
+  defines: ['-DGUEST_NATIVE=0', '-DGUEST_XEN=1', '-DBITS64=1'],
+  links: seriesLinks({ ...COMMON_SWITCHES, 'xen-direct-irq': 'PV_XEN_DIRECT_IRQ' }, baseLink(['PV_LOCKS'])),
+};
+
 /** Every configuration that `guest-kernel/images` holds. */
-export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64, NATIVE_64_PVLOCKS_OFF];
+export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64, NATIVE_64_PVLOCKS_OFF, XEN_64];
 
 /** Stages that have an image of their own, in order: `direct-call` runs the image of `v2.6.30` (definitions §1). */
 export const stagesOf = ({ links }: GuestConfiguration): readonly string[] => [

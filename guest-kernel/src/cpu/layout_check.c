@@ -19,5 +19,11 @@ SAME(struct cpu_area, user_rsp, CPU_USER_RSP);
 SAME(struct cpu_area, irq_count, CPU_IRQ_COUNT);
 SAME(struct cpu_area, irq_stack, CPU_IRQ_STACK);
 SAME(struct cpu_area, self, CPU_SELF);
+#if GUEST_XEN
+SAME(struct cpu_area, vcpu, CPU_VCPU);
+SAME(struct cpu_area, vcpu_info.upcall_pending, CPU_UPCALL_PENDING);
+SAME(struct cpu_area, vcpu_info.upcall_mask, CPU_UPCALL_MASK);
+_Static_assert(sizeof(struct vcpu_info) == 64, "vcpu_info");
+#endif
 SAME(struct thread_info, flags, TI_FLAGS);
 SAME(struct task, sp, TASK_SP);

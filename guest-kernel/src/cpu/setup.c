@@ -9,7 +9,7 @@ struct tss cpu_tss;
 static struct gate idt_table[256];
 
 /* Flat segments; the entries from TLS_FIRST on belong to the running task. */
-u64 gdt_table[GDT_ENTRIES] = {
+u64 gdt_table[GDT_SPACE] __attribute__((aligned(GUEST_XEN ? PAGE_SIZE : 32))) = {
 	[2] = 0x00af9b000000ffff,
 	[3] = 0x00cf93000000ffff,
 	[4] = 0x00cffb000000ffff,
@@ -85,10 +85,12 @@ noinline void cpu_init(void)
 	cpu0.self = &cpu0;
 	cpu0.active_mm = &init_mm;
 	load_gdt(&gdt);
+#if !GUEST_XEN
 	asm volatile("pushq %0\n\tleaq 1f(%%rip), %%rax\n\tpushq %%rax\n\tlretq\n1:"
 	             : : "i"(KERNEL_CS) : "rax", "memory");
 	asm volatile("movl %0, %%ds\n\tmovl %0, %%es\n\tmovl %0, %%ss\n\tmovl %1, %%fs\n\tmovl %1, %%gs"
 	             : : "r"(KERNEL_DS), "r"(0) : "memory");
+#endif
 	wrmsrl(MSR_GS_BASE, (ulong)&cpu0);
 	wrmsrl(MSR_KERNEL_GS_BASE, 0);
 	if (!(read_msr(MSR_EFER, &error) & 1) || error)

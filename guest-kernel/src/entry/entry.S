@@ -8,6 +8,10 @@
 
 FUNCTION(system_call)
 	SWAPGS_UNSAFE_STACK
+#if GUEST_XEN
+	.globl system_call_after_swapgs
+system_call_after_swapgs:
+#endif
 	movq %rsp, %gs:CPU_USER_RSP
 	movq %gs:CPU_KERNEL_STACK, %rsp
 	ENABLE_INTERRUPTS(CLBR_NONE)

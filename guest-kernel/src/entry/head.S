@@ -3,6 +3,12 @@
 
 FUNCTION(_start)
 	cld
+#if GUEST_XEN
+	movq %rdi, %rbx
+	movq %rsi, %rdi
+	call xen_start
+	movq %rbx, %rdi
+#endif
 	call start_kernel
 	ud2
 END(_start)
@@ -17,6 +23,11 @@ END(_start)
 	.globl boot_pgd
 	.type boot_pgd, @object
 boot_pgd:
+#if GUEST_XEN
+	/* The loader fills it, with tables of its own below (docs/adr/007). */
+	.fill 512, 8, 0
+	.size boot_pgd, . - boot_pgd
+#else
 	.fill 272, 8, 0
 	.quad boot_pud_direct - KERNEL_WINDOW + TABLE_FLAGS
 	.fill 238, 8, 0
@@ -50,6 +61,7 @@ boot_pmd_kernel:
 	.endr
 	.fill 480, 8, 0
 	.size boot_pmd_kernel, . - boot_pmd_kernel
+#endif
 
 	.section .bss.boot_stacks, "aw", @nobits
 	.balign THREAD_SIZE

@@ -192,6 +192,9 @@ END(native_load_gs_index)
 exception_table:
 	.quad gs_change, gs_bad
 	.quad irq_return, bad_iret
+#if GUEST_XEN
+	.quad xen_m2p_load, xen_m2p_loaded
+#endif
 	.quad copy_user_load8, copy_user_fixup
 	.quad copy_user_store8, copy_user_fixup
 	.quad copy_user_load1, copy_user_fixup

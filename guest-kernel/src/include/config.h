@@ -29,14 +29,20 @@
 #ifndef PV_F4
 #define PV_F4 0
 #endif
+#ifndef PV_XEN_DIRECT_IRQ
+#define PV_XEN_DIRECT_IRQ 0
+#endif
 #ifndef PV_LOCKS
 #define PV_LOCKS 1
 #endif
 #ifndef BITS64
 #define BITS64 1
 #endif
+#ifndef GUEST_XEN
+#define GUEST_XEN 0
+#endif
 #ifndef GUEST_NATIVE
-#define GUEST_NATIVE 1
+#define GUEST_NATIVE !GUEST_XEN
 #endif
 
 /* On 32 bit: page-table values of 64 bits instead of 32. */
@@ -44,8 +50,8 @@
 #define PAE 0
 #endif
 
-#if !GUEST_NATIVE
-#error "only native guests are built from these sources"
+#if GUEST_XEN && !BITS64
+#error "Xen guests are built for 64 bit only"
 #endif
 
 #endif

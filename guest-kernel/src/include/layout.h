@@ -22,6 +22,8 @@
 #define FS_TLS_SELECTOR 0x63
 #define GS_TLS_SELECTOR 0x6b
 #define GDT_ENTRIES 16
+/* Xen wants the table alone in its page. */
+#define GDT_SPACE (GUEST_XEN ? 512 : GDT_ENTRIES)
 
 /* struct regs: the frame of a system call, interrupt or exception. */
 #define R15 0
@@ -54,6 +56,10 @@
 #define CPU_IRQ_COUNT 24
 #define CPU_IRQ_STACK 32
 #define CPU_SELF 40
+/* With Xen only: the pointer to the event word, and the structure that holds it. */
+#define CPU_VCPU 48
+#define CPU_UPCALL_PENDING 128
+#define CPU_UPCALL_MASK 129
 
 /* struct thread_info lies at the low end of a kernel stack. */
 #define TI_FLAGS 8

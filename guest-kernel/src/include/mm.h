@@ -18,6 +18,7 @@
 #define PG_reserved 9
 #define PG_anon 10
 #define PG_pagecache 11
+#define PG_pinned 12
 
 struct address_space;
 struct kmem_cache;

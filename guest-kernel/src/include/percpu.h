@@ -3,6 +3,9 @@
 #define PERCPU_H
 
 #include "list.h"
+#if GUEST_XEN
+#include "xen_interface.h"
+#endif
 
 struct task;
 struct page;
@@ -45,6 +48,11 @@ struct cpu_area {
 	int cpu;
 	void *irq_stack;
 	struct cpu_area *self;
+#if GUEST_XEN
+	struct vcpu_info *vcpu;
+	ulong cr3, current_cr3;
+	struct vcpu_info vcpu_info __attribute__((aligned(64)));
+#endif
 
 	u32 softirq_pending;
 	u32 preempt_depth;

@@ -3,7 +3,7 @@
 #include "processor.h"
 #include "sched.h"
 
-#if CONFIG_PARAVIRT
+#if CONFIG_PARAVIRT && GUEST_NATIVE
 
 #define PV_TABLE __attribute__((section(".data.pv_ops"), aligned(8), no_reorder))
 
@@ -136,14 +136,5 @@ PV_TABLE struct pv_lock_ops pv_lock_ops = {
 };
 
 asm(".globl pv_ops\n\t.set pv_ops, pv_init_ops");
-
-_Static_assert(sizeof(struct paravirt_patch_template) == 111 * 8, "111 slots on 64 bit");
-_Static_assert(PV_TYPE(pv_cpu_ops.usergs_sysret64) == PV_TYPE_USERGS_SYSRET64, "sysret64");
-_Static_assert(PV_TYPE(pv_cpu_ops.iret) == PV_TYPE_IRET, "iret");
-_Static_assert(PV_TYPE(pv_cpu_ops.swapgs) == PV_TYPE_SWAPGS, "swapgs");
-_Static_assert(PV_TYPE(pv_irq_ops.irq_disable) == PV_TYPE_IRQ_DISABLE, "irq_disable");
-_Static_assert(PV_TYPE(pv_irq_ops.irq_enable) == PV_TYPE_IRQ_ENABLE, "irq_enable");
-_Static_assert(PV_TYPE(pv_irq_ops.adjust_exception_frame) == PV_TYPE_ADJUST_EXCEPTION_FRAME, "adjust_exception_frame");
-_Static_assert(PV_TYPE(pv_lock_ops.spin_unlock) == 110, "spin_unlock");
 
 #endif
