@@ -28,7 +28,7 @@ export interface CycleRow {
 }
 
 /** How much of the overhead in instructions lies in the functions of spin locks, and the share removed outside of them; null is n/a. */
-export interface SpinlockPart {
+interface SpinlockPart {
   readonly before: number | null;
   readonly after: number | null;
   readonly removedOutside: number | null;

@@ -124,8 +124,8 @@ const addressRegister = (register: Register): number => {
 };
 
 /** Signed canonical form of an address; exact for every address that can be fetched from. */
-export const signedAddress = (address: bigint): number => Number(BigInt.asIntN(64, address));
-export const unsignedAddress = (address: number): bigint => BigInt.asUintN(64, BigInt(address));
+const signedAddress = (address: bigint): number => Number(BigInt.asIntN(64, address));
+const unsignedAddress = (address: number): bigint => BigInt.asUintN(64, BigInt(address));
 
 const FLAT_SEGMENTS_64 = new Set<number>([0, 1, 2, 3]);
 

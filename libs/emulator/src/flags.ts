@@ -27,10 +27,10 @@ export const FlagOperation = {
 export type FlagOperation = (typeof FlagOperation)[keyof typeof FlagOperation];
 
 export const CF = 1;
-export const PF = 4;
-export const AF = 0x10;
-export const ZF = 0x40;
-export const SF = 0x80;
+const PF = 4;
+const AF = 0x10;
+const ZF = 0x40;
+const SF = 0x80;
 export const TF = 0x100;
 export const IF = 0x200;
 export const DF = 0x400;

@@ -182,7 +182,7 @@ export const OPERATION = { none: 0, iretq: 1, movCr3: 2, invlpg: 3, rdtsc: 4 } a
 export const RAW_BLOCKS = MIB;
 
 /** User-mode instructions between looks at a timer that is off. */
-export const FAR_AWAY = 0x40000000;
+const FAR_AWAY = 0x40000000;
 
 /** Vector of bit 0 of `interruptPending`; the timer's. */
 export const FIRST_VECTOR = 0x20;

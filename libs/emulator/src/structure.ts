@@ -128,7 +128,7 @@ export class FragmentWriter {
 }
 
 /** Leaves a function for the entry of another one at a known address. */
-export const exitTo = (e: FunctionEmitter, linker: Linker, from: DecodedBlock, address: number): void => {
+const exitTo = (e: FunctionEmitter, linker: Linker, from: DecodedBlock, address: number): void => {
   const target = linker.resolve(from.address, address);
   if (target.kind === 'lookup') {
     e.code.i64(BigInt(address));
@@ -143,7 +143,7 @@ export const exitTo = (e: FunctionEmitter, linker: Linker, from: DecodedBlock, a
 };
 
 /** Lifts one instruction that does not transfer control. Unknown ones raise #UD. */
-export const liftInstruction = (e: FunctionEmitter, isSystem: boolean): void => {
+const liftInstruction = (e: FunctionEmitter, isSystem: boolean): void => {
   const lifter = LIFTERS.get(e.insn.mnemonic);
   if (lifter !== undefined) lifter(e);
   else if (isSystem || SYSTEM_WITHIN_BLOCK.has(e.insn.mnemonic)) e.endInSystem();

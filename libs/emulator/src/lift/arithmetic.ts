@@ -1,7 +1,7 @@
 import { Mnemonic } from 'iced-x86';
 import type { Operand, Width } from '../decode.js';
 import { FlagOperation } from '../flags.js';
-import { I32, Op } from '../wasm-writer.js';
+import { Op } from '../wasm-writer.js';
 import type { FunctionEmitter, Place } from './function-emitter.js';
 import type { Lifter } from './lifter.js';
 
@@ -46,13 +46,7 @@ export const flagFrom = (e: FunctionEmitter, flag: number, local: number, width:
   e.setFlagValue(flag, width);
 };
 
-export const setResultFlags = (
-  e: FunctionEmitter,
-  operation: FlagOperation,
-  width: Width,
-  a: number,
-  b?: number,
-): void => {
+const setResultFlags = (e: FunctionEmitter, operation: FlagOperation, width: Width, a: number, b?: number): void => {
   flagFrom(e, e.flagA, a, width);
   if (b !== undefined) flagFrom(e, e.flagB, b, width);
   e.setFlags(operation, width);

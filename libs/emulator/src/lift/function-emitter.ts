@@ -75,7 +75,7 @@ const STORES: Readonly<Record<Width, number>> = {
   64: Op.i64Store,
 };
 
-export const typeOf = (width: Width): ValueType => (width === 64 ? I64 : I32);
+const typeOf = (width: Width): ValueType => (width === 64 ? I64 : I32);
 
 /**
  * Emits one function of generated code: registers in locals, written through to the state area before anything that may leave,
