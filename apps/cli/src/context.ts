@@ -1,4 +1,8 @@
+import os from 'node:os';
 import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
+
+/** One guest can run while another one waits for its patches. */
+const MIN_GUEST_WORKERS = 2;
 
 /** What every command has: where data lies, and how its answer is printed. */
 export interface CommandContext {
@@ -13,7 +17,13 @@ export interface CommandContext {
 export const commandContext = (dataFolder: string): CommandContext => ({
   dataFolder,
   withSystem: async (action, { keepTrace = false } = {}) => {
-    const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 1, analysisWorkers: 1, keepTrace });
+    const cores = os.availableParallelism();
+    const system = await openEmbeddedSystem({
+      dataFolder,
+      guestWorkers: Math.max(MIN_GUEST_WORKERS, cores >> 1),
+      analysisWorkers: Math.max(1, cores >> 2),
+      keepTrace,
+    });
     try {
       return await action(system);
     } finally {

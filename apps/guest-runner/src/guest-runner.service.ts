@@ -73,7 +73,8 @@ export class GuestRunnerService {
     const { guestId } = requested.payload;
     if (this.#guests.has(guestId) || (await this.#isAnalysedSince(offset, guestId))) return;
     this.#guests.add(guestId);
-    const lease = await this.#pool.lease();
+    const { type, bits, paging, stage } = requested.payload.spec;
+    const lease = await this.#pool.lease(`${type} ${bits} ${paging} ${stage}`);
     const run = this.#execute(requested, lease)
       .catch((error: unknown) => this.#broken.reject(error))
       .finally(() => {

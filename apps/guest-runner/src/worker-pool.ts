@@ -28,9 +28,13 @@ export class WorkerPool {
     this.#imagesRoot = imagesRoot;
   }
 
-  /** Resolves when a worker is free. */
-  async lease(): Promise<Lease> {
-    const worker = this.#idle.pop() ?? (this.#all.size < this.#size ? this.#start() : await this.#next());
+  /**
+   * Resolves when a worker is free.
+   * @param text names the guest's text: a worker that ran the same before is preferred, because it has it translated
+   */
+  async lease(text: string): Promise<Lease> {
+    const worker = this.#takeIdle(text) ?? (this.#all.size < this.#size ? this.#start() : await this.#next());
+    worker.text = text;
     return {
       send: (message) => worker.send(message),
       receive: () => worker.receive(),
@@ -42,6 +46,13 @@ export class WorkerPool {
   async close(): Promise<void> {
     await Promise.all([...this.#all].map((worker) => worker.terminate()));
     this.#all.clear();
+  }
+
+  /** An idle worker that knows the text; any other only when no further one may be started. */
+  #takeIdle(text: string): PooledWorker | undefined {
+    const known = this.#idle.findIndex((worker) => worker.text === text);
+    if (known < 0 && this.#all.size < this.#size) return undefined;
+    return this.#idle.splice(known, 1)[0];
   }
 
   #start(): PooledWorker {
@@ -68,6 +79,8 @@ export class WorkerPool {
 }
 
 class PooledWorker {
+  /** Of the last guest. */
+  text = '';
   readonly #worker: Worker;
   readonly #credits = new Int32Array(new SharedArrayBuffer(4));
   readonly #inbox: FromWorker[] = [];

@@ -20,9 +20,25 @@ export interface KernelImages {
 
 const DEFAULT_FOLDER = fileURLToPath(new URL('../../../guest-kernel/images', import.meta.url));
 
-/** @param set the folder's name below `root`: guest type, bits and, on 32 bit, paging */
-export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): KernelImages => {
-  const folder = path.join(root, set);
+const once = <T>(compute: (name: string) => T): ((name: string) => T) => {
+  const known = new Map<string, T>();
+  return (name) => {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const value = compute(name);
+    known.set(name, value);
+    return value;
+  };
+};
+
+/**
+ * One instance a folder: what was read and checked once is shared.
+ * @param set the folder's name below `root`: guest type, bits and, on 32 bit, paging
+ */
+export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): KernelImages =>
+  openFolder(path.join(root, set));
+
+const openFolder = once((folder): KernelImages => {
   const read = once((name) => readFile(folder, name));
   const json = once((name) => JSON.parse(Buffer.from(read(name)).toString('utf8')) as unknown);
   const elfName = (stage: string): string => (stage === 'nopv' ? 'nopv.elf' : 'v2.6.29.elf');
@@ -36,18 +52,7 @@ export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): Ke
     // direct-call has no image of its own (definitions §1): it is the v2.6.30 kernel, patched under another rule
     catalogue: (stage) => catalogue(`${stage === 'direct-call' ? 'v2.6.30' : stage}.catalogue.json`),
   };
-};
-
-const once = <T>(compute: (name: string) => T): ((name: string) => T) => {
-  const known = new Map<string, T>();
-  return (name) => {
-    const found = known.get(name);
-    if (found !== undefined) return found;
-    const value = compute(name);
-    known.set(name, value);
-    return value;
-  };
-};
+});
 
 const readFile = (folder: string, name: string): Uint8Array => {
   try {
