@@ -6,6 +6,7 @@ import { AppError } from '@pvtrail/primitives';
 import Table from 'cli-table3';
 import type { EmbeddedSystem } from './embedded-system.js';
 import { lastEvent } from './guest-events.js';
+import { onInterruption } from './interruption.js';
 import { progressBar } from './progress.js';
 
 export interface ComputedRun {
@@ -28,6 +29,10 @@ export const computeRun = async (
   const plan = system.coordinator.plan(fleet);
   if (!force) await noteResumption(system.store, plan, note);
   const bar = progressBar(plan.guests.length);
+  const uninterrupted = onInterruption(() => {
+    bar.stop();
+    note('interrupted; the same command goes on where the stored units end');
+  });
   try {
     const outcome = await Promise.race([
       system.coordinator.execute(plan, force, (progress) => bar.update(progress)),
@@ -37,6 +42,7 @@ export const computeRun = async (
     if (outcome.state === 'failed') throw await failureOf(system.log, plan, guests);
     return { plan, guests, resumed: outcome.progress.resumed };
   } finally {
+    uninterrupted();
     bar.stop();
   }
 };

@@ -16,11 +16,17 @@ const HINTS: Record<number, readonly [ErrorCode, string]> = {
   [SQLITE_FULL]: ['log/disk-full', 'the log cannot grow; free space and run the same command again'],
 };
 
-/** Runs `action`; SQLite's failures become AppErrors of the log, others pass. `file` names the log in the message. */
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'syscall' in error;
+
+/** Runs `action`; failures of SQLite and of the file system become AppErrors of the log, others pass. `file` names the log in the message. */
 export const translated = <T>(file: string, action: () => T): T => {
   try {
     return action();
   } catch (error) {
+    if (isSystemError(error)) {
+      const ours = error.code === 'ENOSPC' ? 'log/disk-full' : 'log/unavailable';
+      throw new AppError(ours, `${file}: ${error.message}`, {}, error);
+    }
     const code = resultCode(error);
     if (code === undefined) throw error;
     const [ours, hint] = HINTS[code] ?? ['log/unavailable', String((error as Error).message)];

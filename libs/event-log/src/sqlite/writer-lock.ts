@@ -6,11 +6,11 @@ import { translated } from './sqlite-errors.js';
 /**
  * Holds the right to write a log until released: an exclusive transaction on a small file beside it.
  * The operating system drops the lock with the process, also after kill -9, so that no stale lock can exist.
- * @throws AppError `log/locked` when another process, or another part of this one, writes the log
+ * @throws AppError `log/locked` when another process, or another part of this one, writes the log, `log/unavailable` when its folder cannot be made
  */
 export const lockWriter = (file: string): (() => void) => {
-  fs.mkdirSync(path.dirname(file), { recursive: true });
   return translated(file, () => {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
     const lock = new DatabaseSync(`${file}.lock`, { timeout: 0 });
     try {
       lock.exec('BEGIN EXCLUSIVE');
