@@ -105,7 +105,7 @@ export class Guest {
           break;
         case 'exit':
           if (exit.status === 0) return { kind: 'exited', instructions: this.instructions };
-          throw new GuestFailedError(this.machine.failure('guest/failed', this.#complaint(exit.status)));
+          throw this.#endedItself(exit.status);
         case 'failed':
           throw new GuestFailedError(exit.failure);
         case 'exception':
@@ -114,9 +114,12 @@ export class Guest {
     }
   }
 
-  #complaint(status: number): string {
+  #endedItself(status: number): GuestFailedError {
     const said = this.machine.console.trim();
-    return `the guest ended itself with status ${status}${said === '' ? '' : `; its console says: ${said.slice(-CONSOLE_CHARACTERS)}`}`;
+    const quoted = said === '' ? '' : `; its console says: ${said.slice(-CONSOLE_CHARACTERS)}`;
+    return new GuestFailedError(
+      this.machine.failure('guest/failed', `the guest ended itself with status ${status}${quoted}`),
+    );
   }
 
   /** Retired so far, exact while recording. */
@@ -127,6 +130,7 @@ export class Guest {
   #runToMarker(code: number): void {
     const exit = this.machine.run();
     if (exit.kind === 'failed') throw new GuestFailedError(exit.failure);
+    if (exit.kind === 'exit') throw this.#endedItself(exit.status);
     if (exit.kind !== 'marker' || exit.code !== code) {
       throw new AppError('image/corrupt', `the guest stopped with ${JSON.stringify(exit)} before its boot marker`);
     }
