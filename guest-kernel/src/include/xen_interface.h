@@ -77,6 +77,8 @@ struct vcpu_info {
 struct shared_info {
 	struct vcpu_info vcpu[32];
 	ulong pending[64], mask[64];
+	/* Nothing else may lie in the page that is mapped over this. */
+	ulong rest[128];
 };
 
 struct start_info {
