@@ -1,4 +1,4 @@
-import { type GuestVirt, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
+import { type GuestVirt, parseVirt, toHex } from '@pvtrail/primitives';
 import {
   type CallSite,
   type CatalogueSite,
@@ -13,10 +13,9 @@ import {
 } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
 import { catalogueAt, imageOf } from './stage-image.js';
+import { VCPU_INFO, xenContext } from './xen-context.js';
 
 const FOLDER = 'xen-64';
-/** Place of vcpu_info in the CPU's area (docs/adr/007). */
-const VCPU_INFO = guestVirt(0x80n);
 const STAGES = [
   'v2.6.29',
   'identity',
@@ -44,32 +43,7 @@ const addressOf = (stage: XenStage, name: string): GuestVirt => {
   return parseVirt(found.address);
 };
 
-const contextOf = (stage: XenStage): PatchContext => {
-  const { opTable, symbols } = catalogueAt(stage, FOLDER);
-  const read = readerOf(stage);
-  const pointer = (at: string): GuestVirt => {
-    const bytes = read(parseVirt(at), 8);
-    return guestVirt(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-  };
-  const { ident_32: ident32, ident_64: ident64 } = symbols;
-  return {
-    guestType: 'xen',
-    vcpuPlacement: stage === 'v2.6.30' || stage === 'direct-call',
-    vcpuInfo: VCPU_INFO,
-    checkEvents: addressOf(stage, 'xen_check_events'),
-    bits: 64,
-    paging: '4level',
-    stage,
-    cpu: { vendor: 'intel', features: ['nopl'] },
-    opTable: new Map(opTable.map(({ type, address }) => [type, pointer(address)])),
-    special: {
-      nop: addressOf(stage, 'paravirt_nop'),
-      ...(ident32 === undefined ? {} : { ident32: parseVirt(ident32) }),
-      ...(ident64 === undefined ? {} : { ident64: parseVirt(ident64) }),
-    },
-    noreplaceParavirt: false,
-  };
-};
+const contextOf = (stage: XenStage): PatchContext => xenContext(stage, readerOf(stage));
 
 const isAssembly = ({ recordType }: CatalogueSite): boolean => recordType.startsWith('asm');
 

@@ -1,4 +1,6 @@
 export { CpuState, type SegmentName, type TableRegister } from './cpu-state.js';
+export { GuestStopped } from './guest-fault.js';
+export type { Hypervisor, TrappedInstruction } from './hypervisor.js';
 export {
   ENCODER_AREA,
   type GuestFailure,

@@ -2,7 +2,8 @@ import { Mnemonic } from 'iced-x86';
 import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock } from './decode.js';
 import { GuestFault, GuestStopped, hasErrorCode, Vector } from './guest-fault.js';
-import { GuestMemory } from './guest-memory.js';
+import { GuestMemory, halves } from './guest-memory.js';
+import type { Hypervisor } from './hypervisor.js';
 import { type Delivery, InterruptUnit } from './interrupts.js';
 import { type EmulatorKernel, instantiateKernel } from './kernel.js';
 import { accessKind, isCanonical, KERNEL_FETCH, Mmu, NoSuchMemory, USER_FETCH } from './mmu.js';
@@ -115,6 +116,7 @@ export class Machine {
   readonly #system: SystemUnit;
   readonly #strings: StringUnit;
   readonly #platform: Platform;
+  #hypervisor: Hypervisor | undefined;
   #budget = NO_BUDGET;
   #sink: RawSink | undefined;
   #circles = 0;
@@ -190,6 +192,7 @@ export class Machine {
 
   #begin({ seed = DEFAULT_SEED, instructionBudget = NO_BUDGET, sink }: GuestSettings): void {
     this.#budget = instructionBudget;
+    this.#hypervisor = undefined;
     this.#sink = sink;
     this.#circles = 0;
     this.cpu.reset();
@@ -200,6 +203,40 @@ export class Machine {
     this.#recorder.begin();
     this.#platform.begin(seed);
     this.#clearJumpCaches();
+  }
+
+  /** From here on the guest's kernel has no privileges; until the machine is reset. */
+  attach(hypervisor: Hypervisor): void {
+    this.#hypervisor = hypervisor;
+  }
+
+  /** Loads the root of the page tables, as a write of CR3 does. */
+  loadPageTables(root: bigint): void {
+    this.#kernel.loadPageTables(root);
+  }
+
+  /** Forgets the translation of one page, as invlpg does. */
+  invalidatePage(address: bigint): void {
+    const [low, high] = halves(address);
+    this.#kernel.invalidatePageHalves(low, high);
+  }
+
+  /** Records that control went to the hypervisor (ADR 002). */
+  recordTrap(kind: number): void {
+    this.#recorder.event(EventKind.trap, kind);
+  }
+
+  /** Guest-physical address behind a virtual one, as kernel mode may read or write it. @throws GuestFault */
+  translate(address: bigint, write: boolean): number {
+    const [low, high] = halves(address);
+    return this.#guestMemory.translate(low, high, accessKind(false, write));
+  }
+
+  /** Runs exactly the instruction at rip, for a hypervisor that lets it through. */
+  runOne(): void {
+    const raw = this.#blockForOne();
+    this.#recorder.block(raw);
+    this.#runPart(raw, 0, 1);
   }
 
   /** Every block met so far, by this and by earlier guests; a block's index is its id in the raw columns. */
@@ -505,9 +542,15 @@ export class Machine {
     if (this.shape.exceptionsExit === true && delivery.cause === 'software') {
       return { kind: 'exception', vector: delivery.vector, errorCode: 0, address: 0n };
     }
-    this.#interrupts.deliver(delivery);
+    if (this.#hypervisor === undefined) this.#interrupts.deliver(delivery);
+    else this.#bounce(this.#hypervisor, delivery);
     if (this.#recorder.extrasLow) this.#recorder.drain();
     return undefined;
+  }
+
+  #bounce(hypervisor: Hypervisor, { vector, errorCode, cause }: Delivery): void {
+    if (cause === 'interrupt') hypervisor.interrupt(vector);
+    else hypervisor.exception(vector, errorCode, this.cpu.cr2);
   }
 
   #takeInterrupt(): MachineExit | undefined {
@@ -527,15 +570,19 @@ export class Machine {
 
   /** Runs exactly one instruction, then takes a waiting interrupt. */
   #shadow(): MachineExit | undefined {
+    const raw = this.#blockForOne();
+    this.#recorder.block(raw);
+    const exit = this.#runPart(raw, 0, 1);
+    return exit ?? this.#takeInterrupt();
+  }
+
+  #blockForOne(): RawBlock {
     const { cpu } = this;
     const user = cpu.cpl === 3;
     const low = cpu.u32('rip');
     const high = cpu.high('rip');
     const block = this.#blockAtRip(low, high, user, this.#translateFetch(low, high, user));
-    const raw = this.#translator.rawBlock(block, user);
-    this.#recorder.block(raw);
-    const exit = this.#runPart(raw, 0, 1);
-    return exit ?? this.#takeInterrupt();
+    return this.#translator.rawBlock(block, user);
   }
 
   // ---- careful functions ----
@@ -709,7 +756,7 @@ export class Machine {
     if (this.#recorder.enabled) cpu.setU32('addressPointer', before);
     let result: ReturnType<SystemUnit['run']>;
     try {
-      result = this.#system.run(instruction);
+      result = (site.user ? undefined : this.#trapped(instruction)) ?? this.#system.run(instruction);
     } catch (problem) {
       if (this.#recorder.enabled) cpu.setU32('addressPointer', blockAddresses);
       if (problem instanceof GuestFault) return this.#faultAt(site, problem);
@@ -721,8 +768,17 @@ export class Machine {
     }
     this.#spendFuel(site, block.instructions);
     const { next } = instruction;
-    if (result.kind !== 'jumped') cpu.setHalves('rip', next >>> 0, Math.floor(next / 2 ** 32) >>> 0);
+    if (result.kind !== 'jumped' && result.kind !== 'waiting')
+      cpu.setHalves('rip', next >>> 0, Math.floor(next / 2 ** 32) >>> 0);
     return this.#afterSystem(result);
+  }
+
+  /** What a hypervisor made of a kernel's instruction; undefined when the machine is to execute it. */
+  #trapped({ mnemonic, next }: Site['instruction']): ReturnType<SystemUnit['run']> | undefined {
+    const outcome =
+      this.#hypervisor?.instruction({ kind: trapKind(mnemonic), next: BigInt.asUintN(64, BigInt(next)) }) ?? 'pass';
+    if (outcome === 'pass') return undefined;
+    return { kind: outcome === 'halt' ? 'waiting' : 'jumped' };
   }
 
   #afterSystem(result: ReturnType<SystemUnit['run']>): MachineExit | undefined {
@@ -744,6 +800,7 @@ export class Machine {
         this.#recorder.event(EventKind.exit, result.status);
         return { kind: 'exit', status: result.status };
       case 'halt':
+      case 'waiting':
         return this.#halt();
     }
   }
@@ -779,6 +836,21 @@ export class Machine {
 }
 
 const nextPageOf = (address: number): number => (Math.floor(address / PAGE_BYTES) + 1) * PAGE_BYTES;
+
+const PRIVILEGED: ReadonlySet<Mnemonic> = new Set([
+  Mnemonic.Rdmsr,
+  Mnemonic.Wrmsr,
+  Mnemonic.Wbinvd,
+  Mnemonic.Clts,
+  Mnemonic.Cli,
+  Mnemonic.Sti,
+  Mnemonic.Hlt,
+]);
+
+const trapKind = (mnemonic: Mnemonic): 'system-call' | 'privileged' | 'other' => {
+  if (mnemonic === Mnemonic.Syscall) return 'system-call';
+  return PRIVILEGED.has(mnemonic) ? 'privileged' : 'other';
+};
 
 const STI_MNEMONIC_BYTES = 0xfb;
 

@@ -58,7 +58,9 @@ export type SystemResult =
   | { readonly kind: 'interruptible' }
   /** The same, after one more instruction. */
   | { readonly kind: 'shadow' }
-  | { readonly kind: 'halt' };
+  | { readonly kind: 'halt' }
+  /** rip has been set, and the guest waits for an interrupt. */
+  | { readonly kind: 'waiting' };
 
 const NEXT: SystemResult = { kind: 'next' };
 const JUMPED: SystemResult = { kind: 'jumped' };

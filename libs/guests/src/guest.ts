@@ -1,13 +1,16 @@
 import { type GuestFailure, Machine, type MachineShape, type RawSink } from '@pvtrail/emulator';
 import { AppError, type GuestVirt, guestVirt } from '@pvtrail/primitives';
 import { type CallSite, editInPlace, type TextEdit } from '@pvtrail/pvops';
-import { type BootParameters, writeBootParameters } from './boot-parameters.js';
+import { BOOT_PARAMETERS_PHYS, type BootParameters, writeBootParameters } from './boot-parameters.js';
 import { readCallSiteRecords } from './call-site-records.js';
 import { type ElfImage, physicalOf } from './elf.js';
 import { loadNative64, requireSymbol } from './native-boot.js';
+import { loadXen64, XEN_OWN_BYTES } from './xen/xen-boot.js';
 
 /** Of the console's end that a failure quotes. */
 const CONSOLE_CHARACTERS = 500;
+
+const PAGE_BYTES = 4096;
 
 /** Codes that guests report at port 0xE0 (docs/adr/001). */
 const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
@@ -15,6 +18,8 @@ const MARKER = { booted: 1, workloadStarted: 2, workloadFinished: 3 } as const;
 export interface GuestOptions {
   /** The guest kernel with its stage's optimisations folded in. */
   readonly image: ElfImage;
+  /** What the image was built for. */
+  readonly guestType?: 'native' | 'xen';
   /** A machine that no other guest uses any more (its translated code helps this one), or the emulator's compiled kernel to build one. */
   readonly machine: Machine | WebAssembly.Module;
   readonly parameters: BootParameters;
@@ -49,10 +54,16 @@ export class GuestFailedError extends AppError {
 export class Guest {
   readonly machine: Machine;
   readonly #image: ElfImage;
+  /** Machine address minus guest-physical address of the image. */
+  readonly #imageShift: number;
 
-  constructor({ image, machine, parameters, instructionBudget, sink }: GuestOptions) {
+  constructor({ image, guestType = 'native', machine, parameters, instructionBudget, sink }: GuestOptions) {
     this.#image = image;
-    const shape = { ramBytes: parameters.ramBytes, bits: image.bits, record: sink !== undefined };
+    const shape = {
+      ramBytes: parameters.ramBytes + (guestType === 'xen' ? XEN_OWN_BYTES : 0),
+      bits: image.bits,
+      record: sink !== undefined,
+    };
     const settings = { seed: parameters.seed, instructionBudget, ...(sink === undefined ? {} : { sink }) };
     if (!(machine instanceof Machine)) this.machine = new Machine({ kernel: machine, ...shape, ...settings });
     else {
@@ -60,8 +71,20 @@ export class Guest {
       machine.reset(settings);
       this.machine = machine;
     }
-    loadNative64(this.machine, image);
-    writeBootParameters(this.machine.ram, parameters);
+    const page = new Uint8Array(PAGE_BYTES * 10);
+    writeBootParameters(page, parameters);
+    const parameterPage = page.subarray(BOOT_PARAMETERS_PHYS);
+    if (guestType === 'xen') {
+      const frames = loadXen64(this.machine, image, parameters.ramBytes, parameters.seed);
+      const machineOf = (phys: number): number => (frames.machineOf[phys / PAGE_BYTES] ?? 0) * PAGE_BYTES;
+      const imageStart = Math.min(...image.segments.map(({ phys }) => phys)) & ~(PAGE_BYTES - 1);
+      this.#imageShift = machineOf(imageStart) - imageStart;
+      this.machine.ram.set(parameterPage, machineOf(BOOT_PARAMETERS_PHYS));
+    } else {
+      loadNative64(this.machine, image);
+      this.#imageShift = 0;
+      this.machine.ram.set(parameterPage, BOOT_PARAMETERS_PHYS);
+    }
   }
 
   /** Runs to the boot marker and lists the call sites. @throws GuestFailedError, AppError `image/corrupt` */
@@ -77,7 +100,7 @@ export class Guest {
 
   /** Guest memory at a kernel image address: a view. @throws AppError `patch/outside-image` */
   readonly read = (address: GuestVirt, length: number): Uint8Array => {
-    const phys = physicalOf(this.#image, address, length);
+    const phys = this.#imageShift + physicalOf(this.#image, address, length);
     return this.machine.ram.subarray(phys, phys + length);
   };
 
@@ -88,7 +111,7 @@ export class Guest {
   applyEdits(edits: readonly TextEdit[]): void {
     editInPlace({ view: this.read }, edits);
     for (const { address, after } of edits) {
-      this.machine.writeText(physicalOf(this.#image, address, after.length), after);
+      this.machine.writeText(this.#imageShift + physicalOf(this.#image, address, after.length), after);
     }
   }
 

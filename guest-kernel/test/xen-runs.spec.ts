@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { type GuestSpecInput, WORKLOADS } from '@pvtrail/contracts';
+import type { Machine } from '@pvtrail/emulator';
+import { loadEmulatorKernel } from '@pvtrail/emulator/node';
+import { Guest, GuestFailedError } from '@pvtrail/guests';
+import { parseVirt } from '@pvtrail/primitives';
+import { patchSites, type Stage } from '@pvtrail/pvops';
+import { describe, expect, it } from 'vitest';
+import { bootParametersOf, catalogueAt, imageOf, nativeContext } from './stage-image.js';
+import { xenContext } from './xen-context.js';
+
+const emulator = loadEmulatorKernel();
+/** The last machine of each kind helps the next with what it translated. */
+const spares = new Map<Kind, Machine>();
+const FOLDERS = { native: 'native-64', xen: 'xen-64' } as const;
+type Kind = keyof typeof FOLDERS;
+type Workload = (typeof WORKLOADS)[number];
+
+const PRESENT = 1n;
+const FRAME = 0x000ffffffffff000n;
+const USER_SLOTS = 256;
+
+/** Pages of the process that is loaded: virtual page number and contents (Intel SDM vol. 3, 4.5). */
+const userMemory = ({ machine: { ram, cpu } }: Guest): string => {
+  const hash = createHash('sha256');
+  const memory = new DataView(ram.buffer, ram.byteOffset, ram.length);
+  const walk = (table: bigint, level: number, prefix: string): void => {
+    for (let index = 0; index < (level === 4 ? USER_SLOTS : 512); index++) {
+      const entry = memory.getBigUint64(Number(table) + 8 * index, true);
+      if ((entry & PRESENT) === 0n) continue;
+      const frame = Number(entry & FRAME);
+      if (level > 1) walk(entry & FRAME, level - 1, `${prefix}.${index}`);
+      else hash.update(`${prefix}.${index}`).update(ram.subarray(frame, frame + 4096));
+    }
+  };
+  walk(cpu.cr3 & FRAME, 4, '');
+  return hash.digest('hex');
+};
+
+/** Functions that run once for each system call of their kind, and once for each fault. */
+const isCounted = (name: string): boolean => /^sys_/.test(name) || name === 'do_page_fault' || name === 'do_irq';
+
+const start = (kind: Kind, stage: Stage, workload: Workload, counts: Map<string, number>): Guest => {
+  const wanted: GuestSpecInput = {
+    type: 'native',
+    bits: 64,
+    stage,
+    workload,
+    footprint: 'hot',
+    iterations: 1,
+    seed: 7,
+  };
+  const names = new Map(
+    catalogueAt(stage, FOLDERS[kind]).functions.map(({ name, address }) => [parseVirt(address), name]),
+  );
+  const guest = new Guest({
+    image: imageOf(stage, FOLDERS[kind]),
+    guestType: kind,
+    machine: spares.get(kind) ?? emulator,
+    parameters: bootParametersOf(wanted),
+    instructionBudget: 1e9,
+    sink: ({ events }, { blocks }) => {
+      for (const event of events) {
+        const name =
+          event >>> 30 === 0 ? names.get(BigInt.asUintN(64, blocks[event & 0xffffff]?.virt ?? 0n) as never) : '';
+        if (name && isCounted(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
+      }
+    },
+  });
+  spares.set(kind, guest.machine);
+  const { records } = guest.boot();
+  const context = (kind === 'xen' ? xenContext : nativeContext)(stage, guest.read);
+  const patches = patchSites(context, records);
+  guest.applyEdits(
+    records.flatMap(({ address, bytesBefore }, index) => {
+      const patch = patches[index];
+      return patch === undefined || patch.outcome === 'unchanged'
+        ? []
+        : [{ address, before: bytesBefore, after: patch.bytesAfter }];
+    }),
+  );
+  return guest;
+};
+
+const run = (kind: Kind, stage: Stage, workload: Workload) => {
+  const counts = new Map<string, number>();
+  const guest = start(kind, stage, workload, counts);
+  let memory = '';
+  for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
+    if (progress.kind === 'workload-finished') memory = userMemory(guest);
+  }
+  return { memory, calls: [...counts].sort(), userInstructions: guest.machine.counters.userInstructions };
+};
+
+describe('a Xen guest', () => {
+  it.each(WORKLOADS.filter((name) => name !== 'mix'))(
+    'does in %s the system calls and faults of a native one and leaves the same user memory',
+    (workload) => {
+      const native = run('native', 'v2.6.30', workload);
+      expect(native.calls.length).toBeGreaterThan(2);
+      expect(run('xen', 'v2.6.30', workload)).toEqual(native);
+    },
+    120_000,
+  );
+
+  it.each(['v2.6.29', 'callee-save-pte', 'direct-call'] as const)(
+    'does the same at %s',
+    (stage) => {
+      expect(run('xen', stage, 'fork')).toEqual(run('native', stage, 'fork'));
+    },
+    120_000,
+  );
+
+  it('has failed when its kernel forgets to translate a frame', () => {
+    const guest = start('xen', 'v2.6.30', 'fork', new Map());
+    const translator = catalogueAt('v2.6.30', FOLDERS.xen).functions.find(({ name }) => name === 'xen_make_pte');
+    const address = parseVirt(translator?.address ?? '');
+    const identity = Uint8Array.of(0x48, 0x89, 0xf8, 0xc3);
+    guest.applyEdits([{ address, before: guest.read(address, identity.length).slice(), after: identity }]);
+    const finish = (): void => {
+      while (guest.proceed().kind !== 'exited');
+    };
+    expect(finish).toThrowError(GuestFailedError);
+  }, 120_000);
+});
