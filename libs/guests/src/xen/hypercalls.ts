@@ -1,6 +1,7 @@
 import { GuestStopped } from '@pvtrail/emulator';
+import type { GuestUnderXen } from './guest-under-xen.js';
 import type { Level } from './page-tables.js';
-import { TrapKind, type XenHypervisor } from './xen-hypervisor.js';
+import { TrapKind } from './trap-kind.js';
 
 const RDI = 7;
 const RSI = 6;
@@ -24,11 +25,11 @@ type Arguments = readonly bigint[];
 
 /** The calls of docs/adr/007 by number. */
 export class Hypercalls {
-  readonly #xen: XenHypervisor;
+  readonly #xen: GuestUnderXen;
   #blocked = false;
   readonly #calls: ReadonlyMap<number, (args: Arguments) => bigint>;
 
-  constructor(xen: XenHypervisor) {
+  constructor(xen: GuestUnderXen) {
     this.#xen = xen;
     this.#calls = new Map<number, (args: Arguments) => bigint>([
       [0, (args) => this.#setTrapTable(args)],

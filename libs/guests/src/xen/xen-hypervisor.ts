@@ -1,18 +1,9 @@
 import { GuestStopped, type Hypervisor, type Machine, type TrappedInstruction } from '@pvtrail/emulator';
 import type { MachineFrames } from './frames.js';
+import type { GuestUnderXen, Handler } from './guest-under-xen.js';
 import { Hypercalls } from './hypercalls.js';
 import type { PageTables } from './page-tables.js';
-
-/** Kinds of traps: the payload of the event `trap` (docs/adr/002, 007). */
-export const TrapKind = {
-  hypercall: 1,
-  multicallEntry: 2,
-  emulatedWrite: 3,
-  emulatedInstruction: 4,
-  exception: 5,
-  systemCall: 6,
-  upcall: 7,
-} as const;
+import { TrapKind } from './trap-kind.js';
 
 const RAX = 0;
 const RCX = 1;
@@ -43,14 +34,8 @@ const Shared = { pending: 2048, mask: 2560 } as const;
 const FIRST_PORT = 1;
 const FIRST_VECTOR = 0x20;
 
-/** A handler that the kernel registered. */
-export interface Handler {
-  readonly address: bigint;
-  readonly masksEvents: boolean;
-}
-
 /** The hypervisor of one 64-bit paravirtual guest: modes, entries and returns, events (docs/adr/007). */
-export class XenHypervisor implements Hypervisor {
+export class XenHypervisor implements Hypervisor, GuestUnderXen {
   readonly traps = new Map<number, Handler>();
   readonly callbacks = new Map<number, Handler>();
   readonly #hypercalls: Hypercalls;
