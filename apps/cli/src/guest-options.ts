@@ -12,6 +12,7 @@ export interface GuestOptions {
   readonly seed: string;
   readonly label: string;
   readonly maxInstructions?: string;
+  readonly pvSpinlocks: boolean;
 }
 
 export const withGuestOptions = (command: Command): Command =>
@@ -23,6 +24,7 @@ export const withGuestOptions = (command: Command): Command =>
     .option('--footprint <name>', FOOTPRINTS.join(', '), 'hot')
     .option('--iterations <n>', 'iterations counted after one for warming up', '1')
     .option('--seed <n>', 'seed of everything random in the guest', '1')
+    .option('--no-pv-spinlocks', 'a kernel whose spin locks are no ops, as an option made them in 2.6.31')
     .option('--max-instructions <n>', 'the guest has failed when it retires more')
     .option('--label <text>', 'sets apart runs that compute the same', '');
 
@@ -39,6 +41,7 @@ export const fleetOf = (options: GuestOptions): FleetSpec =>
         footprint: options.footprint,
         iterations: Number(options.iterations),
         seed: Number(options.seed),
+        pvSpinlocks: options.pvSpinlocks,
         ...(options.maxInstructions === undefined ? {} : { maxInstructions: Number(options.maxInstructions) }),
       },
     ],

@@ -9,6 +9,8 @@ import { CodeWriter, I32, I64, ModuleWriter, Op } from './wasm-writer.js';
 
 const MAX_FRAGMENTS = 300;
 const SITES_BEFORE_RESTART = SITE_TABLE.entries / 2;
+/** Units put aside that are kept: those of about two kernels. */
+const MAX_ASIDE = 700;
 const PAGE_SHIFT = 12;
 const PAGE_BYTES = 1 << PAGE_SHIFT;
 
@@ -67,8 +69,9 @@ export class Translator {
   readonly #decoded = new Map<RawBlock, DecodedBlock>();
   readonly #rawBlocks = new Map<string, RawBlock[]>();
   readonly #unitsOfPage = new Map<number, Set<Unit>>();
-  /** Units put aside, by each entry. */
+  /** Units put aside, by each entry, and all of them, the longest there first. */
   readonly #aside = new Map<Entry, Unit[]>();
+  readonly #allAside = new Set<Unit>();
   readonly #ram: Uint8Array;
   readonly #blockInstructions: Uint8Array;
   #nextSlot = 0;
@@ -135,6 +138,7 @@ export class Translator {
   #restart(): void {
     this.invalidateAll();
     this.#aside.clear();
+    this.#allAside.clear();
     this.sites.clear();
   }
 
@@ -151,6 +155,7 @@ export class Translator {
         if (aside === undefined) this.#aside.set(entry, [unit]);
         else aside.push(unit);
       }
+      if (unit.entries.length > 0) this.#allAside.add(unit);
       for (const key of unit.carefulKeys) this.#forgetCareful(key);
       for (const page of pagesOf(unit.blocks)) {
         const list = this.#unitsOfPage.get(page);
@@ -159,6 +164,19 @@ export class Translator {
       }
     }
     if (lost.length > 0) this.#fillWithStubs(lost);
+    for (const unit of this.#allAside) {
+      if (this.#allAside.size <= MAX_ASIDE) break;
+      this.#takeFromAside(unit);
+    }
+  }
+
+  #takeFromAside(unit: Unit): void {
+    this.#allAside.delete(unit);
+    for (const entry of unit.entries) {
+      const others = this.#aside.get(entry)?.filter((other) => other !== unit) ?? [];
+      if (others.length === 0) this.#aside.delete(entry);
+      else this.#aside.set(entry, others);
+    }
   }
 
   #forgetCareful(key: number): void {
@@ -170,12 +188,8 @@ export class Translator {
   #putBack(entry: Entry, block: DecodedBlock): boolean {
     const unit = this.#aside.get(entry)?.find((candidate) => this.#stands(candidate, entry, block));
     if (unit?.module === undefined) return false;
-    for (const of of unit.entries) {
-      const others = this.#aside.get(of)?.filter((other) => other !== unit) ?? [];
-      if (others.length === 0) this.#aside.delete(of);
-      else this.#aside.set(of, others);
-      of.unit = unit;
-    }
+    this.#takeFromAside(unit);
+    for (const own of unit.entries) own.unit = unit;
     const { table } = this.#host;
     const kept = unit.stubs
       .filter((stub) => stub.unit !== undefined)
