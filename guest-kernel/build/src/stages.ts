@@ -93,7 +93,7 @@ export const NATIVE_64: GuestConfiguration = {
 };
 
 /** Spin locks are no ops: what the series never removed is not there (definitions §1). */
-export const NATIVE_64_PVLOCKS_OFF: GuestConfiguration = {
+const NATIVE_64_PVLOCKS_OFF: GuestConfiguration = {
   ...NATIVE_64,
   folder: 'native-64-pvlocks-off',
   links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES, baseLink([]))],
