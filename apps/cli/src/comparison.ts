@@ -148,9 +148,11 @@ export const metricTable = (rows: readonly ComparisonRow[], metric: Metric): str
     .join('\n');
 };
 
-const overheadCell = (row: ComparisonRow | undefined): string => {
+/** `nopv`'s count, or the overhead over it: in percent, or counted where nopv has none. */
+export const overheadCell = (row: ComparisonRow | undefined): string => {
   if (row === undefined) return '';
-  return row.stage === 'nopv' ? String(Math.round(row.value)) : percent(row.overheadPercent);
+  if (row.stage === 'nopv') return String(Math.round(row.value));
+  return row.overheadPercent === null && row.overhead !== null ? `+${row.overhead}` : percent(row.overheadPercent);
 };
 
 export const share = (removed: number | null | undefined): string =>

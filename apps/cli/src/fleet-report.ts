@@ -2,7 +2,15 @@ import { type CycleRange, conclusionFlips, cycleRange, type Metric, shareRemoved
 import type { ColumnStore, Comparison, GuestFilter } from '@pvtrail/column-store';
 import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import { compactTable } from './compact-table.js';
-import { type ComparisonRow, compareRuns, metricTable, percent, STAGE_HEADS, share } from './comparison.js';
+import {
+  type ComparisonRow,
+  compareRuns,
+  metricTable,
+  overheadCell,
+  percent,
+  STAGE_HEADS,
+  share,
+} from './comparison.js';
 import type { ComputedRun } from './computed-run.js';
 import { type ContributionRow, contributionsBy, contributionTable } from './contributions.js';
 import type { EmbeddedSystem } from './embedded-system.js';
@@ -168,10 +176,7 @@ const summaryTable = (rows: readonly ComparisonRow[]): string => {
     ({ workload, footprint }) => workload === SUMMARY.workload && footprint === SUMMARY.footprint,
   );
   for (const metric of new Set(ofSummary.map((row) => row.metric))) {
-    const cells = STAGES.map((stage) => {
-      const row = at(rows, metric, stage);
-      return stage === 'nopv' ? String(Math.round(row?.value ?? 0)) : percent(row?.overheadPercent ?? null);
-    });
+    const cells = STAGES.map((stage) => overheadCell(at(rows, metric, stage)));
     table.push([
       metric,
       ...cells,
