@@ -19,8 +19,8 @@ export const BENCHMARKS: readonly Benchmark[] = [
   { name: 'start', perWorkload: false, run: start },
 ];
 
-/** Iterations that give some hundred million instructions. */
-export const ITERATIONS: Readonly<Partial<Record<Workload, number>>> = { mix: 100, fork: 2000 };
+/** Iterations that give about 160 million instructions. */
+export const ITERATIONS: Readonly<Partial<Record<Workload, number>>> = { mix: 40, fork: 3000 };
 
 export const UNITS: Readonly<Record<string, string>> = {
   'plain-loop': 'Mturns/s',
