@@ -18,6 +18,8 @@ export interface KnownBlock {
   readonly partials: number;
   /** instructions of the block whose bytes are marked as executed */
   covered: number;
+  /** the block behind this one in the dictionary that named it last: most dictionaries of a guest repeat the order */
+  follower: KnownBlock | undefined;
 }
 
 const PAGE_BYTES = 4096;
@@ -50,8 +52,12 @@ export class BlockTable {
   internAll(dictionary: ChunkDictionary): Uint32Array {
     const { columns } = dictionary;
     const records = new Uint32Array(columns.count);
+    let before: KnownBlock | undefined;
     for (let i = 0; i < columns.count; i++) {
-      records[i] = (this.#find(columns, i) ?? this.#addEntry(dictionary, i)).hot;
+      const known = this.#findBehind(before, columns, i) ?? this.#addEntry(dictionary, i);
+      if (before !== undefined) before.follower = known;
+      records[i] = known.hot;
+      before = known;
     }
     return records;
   }
@@ -65,6 +71,12 @@ export class BlockTable {
   /** The first byte of the newest block at this address. */
   firstByteAt(virt: bigint): number | undefined {
     return this.blocks.findLast(({ block }) => block.virt === virt)?.block.bytes[0];
+  }
+
+  #findBehind(before: KnownBlock | undefined, columns: DictionaryColumns, i: number): KnownBlock | undefined {
+    const follower = before?.follower;
+    const follows = follower !== undefined && follower.block.phys === columns.phys[i] && isEntry(follower, columns, i);
+    return follows ? follower : this.#find(columns, i);
   }
 
   #find(columns: DictionaryColumns, i: number): KnownBlock | undefined {
@@ -106,7 +118,7 @@ export class BlockTable {
     const partials = this.#arena.allocate(this.#layout.PARTIAL_ROW_BYTES * (shape.instructions.length + 1));
     const virtLo = lowHalf(block.virt);
     const virtHi = lowHalf(block.virt >> 32n);
-    const known = { block, virtLo, virtHi, shape, profile, hot, cold, partials, covered: 0 };
+    const known = { block, virtLo, virtHi, shape, profile, hot, cold, partials, covered: 0, follower: undefined };
     this.#writeHot(known, this.#writeSlots(known));
     this.#writeCold(known);
     this.#writePartials(known);
