@@ -192,7 +192,10 @@ function promoteInAny(set: usize, logSet: u32, line: u32, dirty: u32, frontDirty
   return 1;
 }
 
-/** Eight ways without a loop: all tags are compared at once and shifted in two vectors up to the line's way. */
+/**
+ * Eight ways without a loop: all tags are compared at once and shifted in two vectors up to the line's way.
+ * The lanes 3 to 6 of two vectors are one instruction of an x86 host (palignr), others are several.
+ */
 // @ts-ignore: decorator
 @inline
 function promoteInEight(set: usize, line: u32, dirty: u32, frontDirty: u32): u32 {
@@ -209,7 +212,7 @@ function promoteInEight(set: usize, line: u32, dirty: u32, frontDirty: u32): u32
   const last = i32x4.splat(way);
   const moves = i32x4.le_s(i32x4(0, 1, 2, 3), last);
   const movesFar = i32x4.le_s(i32x4(4, 5, 6, 7), last);
-  v128.store(set, v128.bitselect(v128.shuffle<i32>(i32x4.splat(front), near, 0, 4, 5, 6), near, moves));
+  v128.store(set, v128.bitselect(v128.shuffle<i32>(i32x4.splat(front), near, 3, 4, 5, 6), near, moves));
   v128.store(set, v128.bitselect(v128.shuffle<i32>(near, far, 3, 4, 5, 6), far, movesFar), 16);
   evicted = tag;
   return <u32>(hits == 0);
