@@ -143,18 +143,21 @@ export class AnalyticsService {
 
   async #open(guestId: GuestId): Promise<GuestState | undefined> {
     const requested = await this.#requestOf(guestId);
-    const known = await this.#store.guests(requested.payload.runId);
-    if (known.some((guest) => guest.guestId === guestId)) {
+    const resume = await this.#store.resumePoint(guestId);
+    if (resume.kind === 'complete' && (await this.#hasEnded(requested.payload))) {
       this.#stored.add(guestId);
       return undefined;
     }
-    const resume = await this.#store.resumePoint(guestId);
     const [checkpoint, nextChunk] =
       resume.kind === 'after-unit' ? [resume.checkpoint, resume.nextChunk] : [undefined, 0];
     const worker = leastLoaded(this.#workers);
     worker.open(guestId, requested.payload.spec, checkpoint);
     const analysis = new GuestAnalysis(guestId, worker, this.#store, nextChunk);
     return { requested, worker, analysis, traceStored: resume.kind === 'complete' };
+  }
+
+  async #hasEnded({ runId, guestId }: EventOf<'GuestRequested'>['payload']): Promise<boolean> {
+    return (await this.#store.guests(runId)).some((guest) => guest.guestId === guestId);
   }
 
   async #requestOf(guestId: GuestId): Promise<EventOf<'GuestRequested'>> {

@@ -27,7 +27,7 @@ export const computeRun = async (
   note: (line: string) => void,
 ): Promise<ComputedRun> => {
   const plan = system.coordinator.plan(fleet);
-  if (!force) await noteResumption(system.store, plan, note);
+  if (!force && (await wasRequested(system.log, plan))) await noteResumption(system.store, plan, note);
   const bar = progressBar(plan.guests.length);
   const uninterrupted = onInterruption(() => {
     bar.stop();
@@ -45,6 +45,11 @@ export const computeRun = async (
     uninterrupted();
     bar.stop();
   }
+};
+
+const wasRequested = async (log: EventLog, { runId }: RunPlan): Promise<boolean> => {
+  for await (const _ of log.read(TOPICS.runs, { key: runId })) return true;
+  return false;
 };
 
 const noteResumption = async (store: ColumnStore, plan: RunPlan, note: (line: string) => void): Promise<void> => {

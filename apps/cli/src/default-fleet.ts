@@ -9,12 +9,12 @@ import {
 } from '@pvtrail/contracts';
 
 /**
- * Iterations counted. Hot: native nopv executes two to four million kernel instructions, seven of the mix. Mixed, and under a fast
+ * Iterations counted. Hot: native nopv executes about a million kernel instructions, three of the mix. Mixed, and under a fast
  * timer, most instructions are the program's own; their number is what these bound.
  */
 const ITERATIONS: Readonly<Record<'hot' | 'mixed', Readonly<Record<Workload, number>>>> = {
-  hot: { nullsyscall: 80, pagefault: 40, fork: 50, mmap: 30, ctxswitch: 40, timer: 6, spinlock: 70, mix: 5 },
-  mixed: { nullsyscall: 4, pagefault: 10, fork: 30, mmap: 12, ctxswitch: 6, timer: 6, spinlock: 30, mix: 1 },
+  hot: { nullsyscall: 25, pagefault: 12, fork: 16, mmap: 10, ctxswitch: 12, timer: 2, spinlock: 22, mix: 2 },
+  mixed: { nullsyscall: 1, pagefault: 3, fork: 8, mmap: 4, ctxswitch: 2, timer: 2, spinlock: 9, mix: 1 },
 };
 
 /** Stages whose guests take turns: each keeps a guest worker at its own text. */
