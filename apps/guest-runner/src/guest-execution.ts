@@ -13,7 +13,7 @@ import {
   topicOf,
 } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
-import { AppError } from '@pvtrail/primitives';
+import { AppError, canonicalJson } from '@pvtrail/primitives';
 import type { PatchInbox } from './patch-inbox.js';
 import type { TraceArchive } from './trace-archive.js';
 import type { Lease } from './worker-pool.js';
@@ -81,10 +81,12 @@ const recorderOf = async (log: EventLog, { runId, subject }: AnyEvent): Promise<
   return async (type, payload) => {
     const event = makeEvent(type, payload, { runId, time: new Date() });
     const earlier = known.find((candidate) => candidate.type === type);
-    if (earlier === undefined || (earlier.id === event.id && isEnd(type))) {
+    // not the ids: those of an earlier version of the event differ
+    const repeats = canonicalJson(earlier?.payload ?? null) === canonicalJson(event.payload);
+    if (earlier === undefined || (repeats && isEnd(type))) {
       return log.publish(topicOf(type), [toMessage(event as AnyEvent)]);
     }
-    if (earlier.id !== event.id) {
+    if (!repeats) {
       throw new AppError(
         'guest/digest-mismatch',
         `guest ${subject} did not repeat itself: its ${type} differs from the recorded one`,

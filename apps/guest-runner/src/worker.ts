@@ -10,10 +10,18 @@ import {
 } from '@pvtrail/contracts';
 import { ENCODER_AREA, type Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
-import { type BootParameters, type ElfImage, Guest, GuestFailedError, parseElf } from '@pvtrail/guests';
+import {
+  type BootedGuest,
+  type BootParameters,
+  type ElfImage,
+  Guest,
+  GuestFailedError,
+  machineShapeOf,
+  parseElf,
+} from '@pvtrail/guests';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } from '@pvtrail/primitives';
-import { foldText, type PatchEvent, patchSetsByHash, type TextEdit } from '@pvtrail/pvops';
+import { foldText, type KernelCatalogue, type PatchEvent, patchSetsByHash, type TextEdit } from '@pvtrail/pvops';
 import { type EncodedChunk, sealChunk, TraceEncoder } from '@pvtrail/trace';
 import { loadTraceKernel } from '@pvtrail/trace/node';
 import type { Discovery, FromWorker, ToWorker, WorkerStart } from './worker-protocol.js';
@@ -37,8 +45,18 @@ const takeCredit = (): void => {
 /** The last guest's machine: this thread runs one guest after the other, and most have much text in common. */
 let spare: Machine | undefined;
 
-const spareMachine = ({ ramMiB, bits }: GuestSpec): Machine | undefined =>
-  spare?.shape.ramBytes === ramMiB << 20 && spare.shape.bits === bits ? spare : undefined;
+const spareMachine = (type: BootableType, { ramMiB, bits }: GuestSpec): Machine | undefined => {
+  const wanted = machineShapeOf(type, bits, ramMiB << 20);
+  return spare?.shape.ramBytes === wanted.ramBytes && spare.shape.bits === wanted.bits ? spare : undefined;
+};
+
+type BootableType = 'native' | 'xen';
+
+/** @throws AppError `input/unsupported-combination` */
+const bootableType = ({ type }: GuestSpec): BootableType => {
+  if (type === 'native' || type === 'xen') return type;
+  throw new AppError('input/unsupported-combination', `${type} guests cannot be booted yet; native and xen ones can`);
+};
 
 type Execute = Extract<ToWorker, { kind: 'execute' }>;
 
@@ -56,9 +74,11 @@ class GuestThread {
     this.#guestId = guestId;
     this.#runId = runId;
     this.#spec = spec;
+    const guestType = bootableType(spec);
     this.#guest = new Guest({
       image: imageAt(spec, optimisations),
-      machine: spareMachine(spec) ?? emulatorKernel,
+      guestType,
+      machine: spareMachine(guestType, spec) ?? emulatorKernel,
       parameters: bootParametersOf(spec),
       instructionBudget: spec.maxInstructions,
       sink: (columns, machine) => {
@@ -76,8 +96,8 @@ class GuestThread {
   }
 
   boot(): void {
-    const { records, instructions } = this.#guest.boot();
-    send({ kind: 'booted', instructions, discovery: this.#discover(records) });
+    const booted = this.#guest.boot();
+    send({ kind: 'booted', instructions: booted.instructions, discovery: this.#discover(booted) });
   }
 
   /** Patches the call sites and runs the workload to the guest's exit. */
@@ -91,7 +111,7 @@ class GuestThread {
     send({ kind: 'finished', summary: { digest, chunks: this.#digests.length, ...this.#totals } });
   }
 
-  #discover(records: ReturnType<Guest['boot']>['records']): Discovery {
+  #discover({ records, vcpuPlacement }: BootedGuest): Discovery {
     const { stage } = this.#spec;
     const catalogue = openKernelImages(imageSetOf(this.#spec), imagesRoot).catalogue(stage);
     const siteAt = new Map(catalogue.sites.map((site) => [site.address, site]));
@@ -118,6 +138,7 @@ class GuestThread {
         target: formatVirt(pointerAt(this.#guest.read(parseVirt(address), pointerBytes))),
       })),
       ...specialOf(catalogue.symbols),
+      ...(vcpuPlacement === undefined ? {} : { xen: xenSideOf(catalogue, vcpuPlacement) }),
     };
   }
 
@@ -190,6 +211,15 @@ const specialOf = ({
     : {
         special: { nop, ...(ident32 === undefined ? {} : { ident32 }), ...(ident64 === undefined ? {} : { ident64 }) },
       };
+
+/** Offset of vcpu_info in the per-CPU segment of a 64-bit kernel (docs/adr/007). */
+const VCPU_INFO = guestVirt(128n);
+
+const xenSideOf = ({ functions }: KernelCatalogue, vcpuPlacement: boolean): NonNullable<Discovery['xen']> => {
+  const checkEvents = functions.find(({ name }) => name === 'xen_check_events')?.address;
+  if (checkEvents === undefined) throw new AppError('image/corrupt', 'the Xen kernel has no xen_check_events');
+  return { vcpuPlacement, vcpuInfo: formatVirt(VCPU_INFO), checkEvents };
+};
 
 let current: GuestThread | undefined;
 

@@ -10,15 +10,10 @@ import {
 import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, fromHex, parseVirt } from '@pvtrail/primitives';
-import type { CallSite, PatchContext, PatchEvent } from '@pvtrail/pvops';
+import type { CallSite, PatchEvent } from '@pvtrail/pvops';
 import { decide, stateAfter } from './domain/decide.js';
 import type { PatcherCommand } from './domain/patcher-command.js';
-
-/** The nop table follows from the CPU: Intel has NOPL, AMD's K8 does not use it (domain.md §3.5). */
-const CPU_IDENTITY = {
-  intel: { vendor: 'intel', features: ['nopl'] },
-  amd: { vendor: 'amd', features: ['k8'] },
-} as const;
+import { patchContextOf } from './patch-context-of.js';
 
 /** Decides what is patched in each guest, and records it. All state is folded from the log. */
 export class PatcherService {
@@ -70,7 +65,7 @@ export class PatcherService {
     await this.#decide(runId, {
       kind: 'patch-call-sites',
       guestId: payload.guestId,
-      context: contextOf(spec, payload),
+      context: patchContextOf(spec, payload),
       sites: payload.sites.map(toCallSite),
     });
   }
@@ -96,26 +91,6 @@ export class PatcherService {
     throw new AppError('event/malformed', `call sites of guest ${guestId}, which nobody requested`);
   }
 }
-
-const contextOf = (spec: GuestSpec, { opTable, special }: EventOf<'CallSitesDiscovered'>['payload']): PatchContext => {
-  if (spec.type !== 'native' && spec.type !== 'kvm' && spec.type !== 'vsmp') {
-    throw new AppError('input/unsupported-combination', `${spec.type} guests cannot be booted yet`);
-  }
-  return {
-    guestType: spec.type,
-    bits: spec.bits,
-    paging: spec.paging,
-    stage: spec.stage,
-    cpu: CPU_IDENTITY[spec.cpu],
-    opTable: new Map(opTable.map(({ type, target }) => [type, parseVirt(target)])),
-    special: {
-      nop: parseVirt(special?.nop ?? '0x0'),
-      ...(special?.ident32 === undefined ? {} : { ident32: parseVirt(special.ident32) }),
-      ...(special?.ident64 === undefined ? {} : { ident64: parseVirt(special.ident64) }),
-    },
-    noreplaceParavirt: false,
-  };
-};
 
 const toCallSite = ({
   address,

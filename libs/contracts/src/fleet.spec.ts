@@ -51,6 +51,7 @@ describe('guest specifications', () => {
     [{ caches: { l1i: { sizeBytes: 256, ways: 8 } } }, 'input/invalid', 'at least one set'],
     [{ type: 'lguest', bits: 64 }, 'input/unsupported-combination', 'lguest guests exist with 32 bits'],
     [{ type: 'xen', stage: 'nopv' }, 'input/unsupported-combination', 'native guests only'],
+    [{ type: 'xen', ramMiB: 256 }, 'input/unsupported-combination', 'at most 128 MiB'],
     [{ paging: 'pae' }, 'input/unsupported-combination', '4level'],
     [{ bits: 32, paging: '4level' }, 'input/unsupported-combination', 'pae or 2level'],
   ])('%j is refused with %s', (change, code, text) => {

@@ -124,7 +124,11 @@ type Combination = {
   readonly bits: 32 | 64;
   readonly stage: string;
   readonly paging?: string | undefined;
+  readonly ramMiB: number;
 };
+
+/** What the initial page tables of a Xen guest reach (docs/adr/007). */
+const XEN_MAX_RAM_MIB = 128;
 
 type Incomplete = {
   readonly footprint: (typeof FOOTPRINTS)[number];
@@ -132,13 +136,16 @@ type Incomplete = {
 };
 
 /** Why a guest of this description cannot exist, or undefined. */
-const contradiction = ({ type, bits, stage, paging }: Combination): string | undefined => {
+const contradiction = ({ type, bits, stage, paging, ramMiB }: Combination): string | undefined => {
   const possible: readonly number[] = GUEST_BITS[type];
   if (!possible.includes(bits)) return `${type} guests exist with ${possible.join(' or ')} bits, not ${bits}`;
-  if (stage === 'nopv' && type !== 'native') return `stage nopv exists for native guests only, not for ${type}`;
+  if (stage === 'nopv' && type !== 'native')
+    return `stage nopv exists for native guests only, not for ${type}; valid: ${STAGES.slice(1).join(', ')}`;
   if (paging !== undefined && (paging === '4level') !== (bits === 64)) {
     return bits === 64 ? `64-bit guests have paging 4level, not ${paging}` : '32-bit guests have paging pae or 2level';
   }
+  if (type === 'xen' && ramMiB > XEN_MAX_RAM_MIB)
+    return `xen guests have at most ${XEN_MAX_RAM_MIB} MiB, not ${ramMiB}`;
   return undefined;
 };
 

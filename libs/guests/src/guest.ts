@@ -6,6 +6,7 @@ import { readCallSiteRecords } from './call-site-records.js';
 import { type ElfImage, physicalOf } from './elf.js';
 import { loadNative64, requireSymbol } from './native-boot.js';
 import { loadXen64, XEN_OWN_BYTES } from './xen/xen-boot.js';
+import type { XenHypervisor } from './xen/xen-hypervisor.js';
 
 /** Of the console's end that a failure quotes. */
 const CONSOLE_CHARACTERS = 500;
@@ -33,7 +34,16 @@ export interface GuestOptions {
 export interface BootedGuest {
   readonly records: readonly CallSite[];
   readonly instructions: number;
+  /** Xen guests: whether their vcpu_info is in their own per-CPU area. */
+  readonly vcpuPlacement?: boolean;
 }
+
+/** The machine that a guest needs, apart from recording. `ramBytes`: what the guest takes for its RAM. */
+export const machineShapeOf = (
+  guestType: 'native' | 'xen',
+  bits: 32 | 64,
+  ramBytes: number,
+): Omit<MachineShape, 'record'> => ({ bits, ramBytes: ramBytes + (guestType === 'xen' ? XEN_OWN_BYTES : 0) });
 
 export type GuestProgress =
   | { readonly kind: 'workload-started'; readonly instructions: number }
@@ -56,14 +66,11 @@ export class Guest {
   readonly #image: ElfImage;
   /** Machine address minus guest-physical address of the image. */
   readonly #imageShift: number;
+  readonly #xen: XenHypervisor | undefined;
 
   constructor({ image, guestType = 'native', machine, parameters, instructionBudget, sink }: GuestOptions) {
     this.#image = image;
-    const shape = {
-      ramBytes: parameters.ramBytes + (guestType === 'xen' ? XEN_OWN_BYTES : 0),
-      bits: image.bits,
-      record: sink !== undefined,
-    };
+    const shape = { ...machineShapeOf(guestType, image.bits, parameters.ramBytes), record: sink !== undefined };
     const settings = { seed: parameters.seed, instructionBudget, ...(sink === undefined ? {} : { sink }) };
     if (!(machine instanceof Machine)) this.machine = new Machine({ kernel: machine, ...shape, ...settings });
     else {
@@ -75,7 +82,8 @@ export class Guest {
     writeBootParameters(page, parameters);
     const parameterPage = page.subarray(BOOT_PARAMETERS_PHYS);
     if (guestType === 'xen') {
-      const frames = loadXen64(this.machine, image, parameters.ramBytes, parameters.seed);
+      this.#xen = loadXen64(this.machine, image, parameters.ramBytes, parameters.seed);
+      const { frames } = this.#xen;
       const machineOf = (phys: number): number => (frames.machineOf[phys / PAGE_BYTES] ?? 0) * PAGE_BYTES;
       const imageStart = Math.min(...image.segments.map(({ phys }) => phys)) & ~(PAGE_BYTES - 1);
       this.#imageShift = machineOf(imageStart) - imageStart;
@@ -95,7 +103,10 @@ export class Guest {
     const records = image.symbols.has('__parainstructions')
       ? readCallSiteRecords(image.bits, symbol('__parainstructions'), symbol('__parainstructions_end'), this.read)
       : [];
-    return { records, instructions: this.instructions };
+    const instructions = this.instructions;
+    return this.#xen === undefined
+      ? { records, instructions }
+      : { records, instructions, vcpuPlacement: this.#xen.vcpuPlacement };
   }
 
   /** Guest memory at a kernel image address: a view. @throws AppError `patch/outside-image` */

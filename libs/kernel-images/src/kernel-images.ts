@@ -34,9 +34,19 @@ const once = <T>(compute: (name: string) => T): ((name: string) => T) => {
 /**
  * One instance a folder: what was read and checked once is shared.
  * @param set the folder's name below `root`: guest type, bits and, on 32 bit, paging
+ * @throws AppError `input/unsupported-combination` naming the sets that are there
  */
-export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): KernelImages =>
-  openFolder(path.join(root, set));
+export const openKernelImages = (set: string, root: string = DEFAULT_FOLDER): KernelImages => {
+  const folder = path.join(root, set);
+  if (!fs.existsSync(folder)) refuse(set, root);
+  return openFolder(folder);
+};
+
+const refuse = (set: string, root: string): void => {
+  const sets = fs.existsSync(root) ? fs.readdirSync(root).toSorted() : [];
+  if (sets.length === 0) return;
+  throw new AppError('input/unsupported-combination', `there is no guest kernel ${set}; valid: ${sets.join(', ')}`);
+};
 
 const openFolder = once((folder): KernelImages => {
   const read = once((name) => readFile(folder, name));

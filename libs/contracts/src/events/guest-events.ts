@@ -42,9 +42,18 @@ const callSiteSchema = z.strictObject({
   recordType: z.enum(RECORD_TYPES),
 });
 
+/** What the patch hook of a Xen guest must know (domain.md §5.2). */
+const xenSideSchema = z.strictObject({
+  /** Its vcpu_info is in its own per-CPU area, so the direct irq ops can be used. */
+  vcpuPlacement: z.boolean(),
+  /** Offset of vcpu_info in the per-CPU segment. */
+  vcpuInfo: address,
+  checkEvents: address,
+});
+
 /**
  * The patch records of the booted image, in section order, and what the patcher must know besides: where each slot of the op table
- * points (0: a missing op), and the functions whose address in a slot means something to it.
+ * points (0: a missing op), the functions whose address in a slot means something to it, and what the hook of the guest's type asks for.
  */
 const callSitesDiscovered = eventType(
   'CallSitesDiscovered',
@@ -54,7 +63,10 @@ const callSitesDiscovered = eventType(
     sites: z.array(callSiteSchema),
     opTable: z.array(z.strictObject({ type: count.max(255), target: address })),
     special: z.strictObject({ nop: address, ident32: address.optional(), ident64: address.optional() }).optional(),
+    xen: xenSideSchema.optional(),
   }),
+  // version 1 knew native guests only
+  [(payload) => payload],
 );
 
 /** The counted region begins; `instructions` retired before it. */

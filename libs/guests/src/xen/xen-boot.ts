@@ -28,10 +28,10 @@ export const XEN_OWN_BYTES = 1 << 20;
 
 /**
  * Does what the domain builder does (docs/adr/007): image, frame list, start information and initial tables over permuted frames.
- * The machine has XEN_OWN_BYTES more than the guest's `ramBytes`. Returns which machine frame each of the guest's is.
+ * The machine has XEN_OWN_BYTES more than the guest's `ramBytes`.
  * @throws AppError `image/corrupt`, `input/unsupported-combination` for more RAM than the loader's area maps
  */
-export const loadXen64 = (machine: Machine, elf: ElfImage, ramBytes: number, seed: number): MachineFrames => {
+export const loadXen64 = (machine: Machine, elf: ElfImage, ramBytes: number, seed: number): XenHypervisor => {
   if (ramBytes > MAX_RAM) {
     throw new AppError('input/unsupported-combination', `a Xen guest has at most ${MAX_RAM} bytes of RAM`);
   }
@@ -61,7 +61,7 @@ class Builder {
     this.#nextTable = FRAME_LIST / PAGE + Math.ceil((8 * this.#own) / PAGE);
   }
 
-  build(): MachineFrames {
+  build(): XenHypervisor {
     this.#copyImage();
     for (let frame = 0; frame < this.#own; frame += 1) {
       this.#put(FRAME_LIST + 8 * frame, BigInt(this.#frames.machineOf[frame] ?? 0));
@@ -131,7 +131,7 @@ class Builder {
     this.#put(START_INFO + 104, DIRECT_MAP + BigInt(FRAME_LIST));
   }
 
-  #start(rootFrame: number): MachineFrames {
+  #start(rootFrame: number): XenHypervisor {
     const { machine } = this;
     const root = this.#frames.machineOf[rootFrame] ?? 0;
     const tables = new PageTables(machine.ram, this.#own, this.#ownTables());
@@ -141,7 +141,7 @@ class Builder {
     machine.cpu.setGpr(RSP, requireSymbol(this.elf, 'boot_stack_top'));
     machine.cpu.setGpr(RDI, DIRECT_MAP + BigInt(BOOT_PARAMETERS));
     machine.cpu.setGpr(RSI, DIRECT_MAP + BigInt(START_INFO));
-    return this.#frames;
+    return hypervisor;
   }
 
   /** The hypervisor's tables: level 3, 2 and 1 behind its slot, with the table from machine to guest frames. Returns the slot's entry. */

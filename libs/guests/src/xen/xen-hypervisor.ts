@@ -89,6 +89,11 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     this.#view.setUint8(this.vcpuInfo + 1, masked ? 1 : 0);
   }
 
+  /** Whether the guest keeps its vcpu_info in its own per-CPU area: the condition of the direct irq ops (domain.md §5.2). */
+  get vcpuPlacement(): boolean {
+    return this.vcpuInfo !== this.#shared;
+  }
+
   get #eventsPending(): boolean {
     return this.#view.getUint8(this.vcpuInfo) !== 0;
   }

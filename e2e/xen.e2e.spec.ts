@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const root = path.join(import.meta.dirname, '..');
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-xen-'));
+const other = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-xen-'));
+
+afterAll(() => {
+  for (const made of [folder, other]) fs.rmSync(made, { recursive: true });
+});
+
+const pvtrail = (data: string, ...args: string[]) =>
+  spawnSync(process.execPath, [path.join(root, 'apps/cli/bin/pvtrail.js'), '--data', data, ...args], {
+    encoding: 'utf8',
+    timeout: 100_000,
+  });
+
+/** The document that a command prints with --json. */
+const documentOf = (data: string, ...args: string[]) => {
+  const { status, stdout, stderr } = pvtrail(data, ...args, '--json');
+  expect([status, stderr]).toEqual([0, '']);
+  return JSON.parse(stdout);
+};
+
+const XEN = ['--guest', 'xen', '--bits', '64', '--workload', 'fork', '--seed', '1'];
+
+interface Site {
+  readonly op: string;
+  readonly outcome: string;
+  readonly reason: string | null;
+  readonly executions: number;
+}
+
+describe('a 64-bit Xen guest through the command line', () => {
+  it('repeats to the byte in another process and data folder, with a trace that verifies', () => {
+    const [guest] = documentOf(folder, 'run', ...XEN, '--stage', 'v2.6.30').guests;
+    expect(guest).toMatchObject({ guest: 'xen', bits: 64, stage: 'v2.6.30', workload: 'fork' });
+    expect(guest.instructions).toBeGreaterThan(100_000);
+    expect(documentOf(other, 'run', ...XEN, '--stage', 'v2.6.30', '--keep-trace').guests).toEqual([guest]);
+    const traces = path.join(other, 'traces', guest.guestId);
+    const files = fs.readdirSync(traces).map((name) => path.join(traces, name));
+    expect(documentOf(other, 'verify', ...files).traces).toMatchObject([
+      { complete: true, instructions: guest.instructions },
+    ]);
+  }, 200_000);
+
+  it('has its call sites patched by what it told of itself, as its events say', () => {
+    const { guestId, sites }: { guestId: string; sites: Site[] } = documentOf(
+      folder,
+      'sites',
+      ...XEN,
+      '--stage',
+      'v2.6.30',
+    );
+    const kept = sites.filter(({ outcome }) => outcome === 'unchanged');
+    expect([...new Set(kept.map(({ reason }) => reason))]).toEqual(['clobber-test']);
+    expect(kept.map(({ op }) => op)).toEqual(expect.arrayContaining(['irq.save_fl', 'mmu.pte_val', 'mmu.make_pte']));
+    expect(kept.some(({ op, executions }) => op === 'mmu.pte_val' && executions > 0)).toBe(true);
+    const { events } = documentOf(folder, 'events', guestId);
+    const discovered = events.find(({ type }: { type: string }) => type === 'CallSitesDiscovered');
+    expect(discovered.payload.xen).toEqual({
+      vcpuPlacement: true,
+      vcpuInfo: '0x0000000000000080',
+      checkEvents: expect.stringMatching(/^0xffffffff81/),
+    });
+  }, 100_000);
+
+  it('is compared with native nopv', () => {
+    documentOf(folder, 'run', '--stage', 'nopv', '--workload', 'fork', '--seed', '1');
+    const { rows } = documentOf(folder, 'compare', '--guest', 'xen', '--metric', 'instructions');
+    expect(rows).toHaveLength(1);
+    expect(rows[0]).toMatchObject({ guest: 'xen', stage: 'v2.6.30', metric: 'instructions' });
+    expect(rows[0].overheadPercent).toBeGreaterThan(50);
+  }, 100_000);
+
+  it.each([
+    ['a bitness without a kernel', ['--guest', 'xen', '--bits', '32'], 'xen-64'],
+    ['a type without a kernel', ['--guest', 'kvm'], 'native-64'],
+    ['a stage that it cannot have', ['--guest', 'xen', '--stage', 'nopv'], 'v2.6.29'],
+  ])('%s is refused, and what is valid is named', (_, args, valid) => {
+    const { status, stdout, stderr } = pvtrail(folder, 'run', ...args);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('input/unsupported-combination');
+    expect(stderr).toContain(valid);
+  });
+});
