@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
+import { BlockDescriptions, DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import type { Workload } from '@pvtrail/contracts';
 import { ENCODER_AREA, type RawSink } from '@pvtrail/emulator';
@@ -111,8 +111,9 @@ export const analyse = (workload: Workload, iterations: number): Figures => {
   const decoder = new TraceDecoder({ kernel: loadTraceKernel(), memory, workBase: 0 });
   const base = memory.buffer.byteLength;
   const module = loadAnalysisKernel();
+  const descriptions = new BlockDescriptions(catalogue);
   const turn = (): number => {
-    const simulator = new Simulator({ module, catalogue, configuration: DEFAULT_CONFIGURATION, memory, base });
+    const simulator = new Simulator({ module, descriptions, configuration: DEFAULT_CONFIGURATION, memory, base });
     return seconds(() => {
       for (const value of sealed) {
         const chunk = openChunk(value);

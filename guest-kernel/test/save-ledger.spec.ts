@@ -1,4 +1,4 @@
-import { Simulator } from '@pvtrail/analysis';
+import { BlockDescriptions, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import { ENCODER_AREA } from '@pvtrail/emulator';
 import { digestOf } from '@pvtrail/primitives';
@@ -18,7 +18,7 @@ const analyseMix = (stage: MeasuredStage) => {
   const decoder = new TraceDecoder({ kernel: kernels.trace, memory, workBase: 0 });
   const simulator = new Simulator({
     module: kernels.analysis,
-    catalogue: catalogueAt(stage),
+    descriptions: new BlockDescriptions(catalogueAt(stage)),
     memory,
     base: memory.buffer.byteLength,
   });

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { type AnalysisConfiguration, DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
+import { type AnalysisConfiguration, BlockDescriptions, DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import type { GuestId, GuestSpec } from '@pvtrail/contracts';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
@@ -12,6 +12,17 @@ const { imagesRoot } = workerData as WorkerStart;
 const kernels = { trace: loadTraceKernel(), analysis: loadAnalysisKernel() };
 const PAGE_BYTES = 65536;
 
+const described = new Map<string, BlockDescriptions>();
+
+/** What is known of the blocks of a guest's stage; the next guest of the stage finds most of its own described. */
+const descriptionsFor = (spec: GuestSpec): BlockDescriptions => {
+  const set = imageSetOf(spec);
+  const key = `${set} ${spec.stage}`;
+  const known = described.get(key) ?? new BlockDescriptions(openKernelImages(set, imagesRoot).catalogue(spec.stage));
+  described.set(key, known);
+  return known;
+};
+
 /** One guest's decoder and simulator, in one memory: the decoder writes where the simulator reads. */
 class GuestAnalyser {
   readonly #decoder: TraceDecoder;
@@ -23,7 +34,7 @@ class GuestAnalyser {
     const configuration: AnalysisConfiguration = { ...DEFAULT_CONFIGURATION, caches: spec.caches };
     this.#simulator = new Simulator({
       module: kernels.analysis,
-      catalogue: openKernelImages(imageSetOf(spec), imagesRoot).catalogue(spec.stage),
+      descriptions: descriptionsFor(spec),
       configuration,
       memory,
       base: memory.buffer.byteLength,

@@ -1,9 +1,8 @@
-import { AppError, formatVirt, toHex } from '@pvtrail/primitives';
 import { BLOCK_FLAGS, type ChunkDictionary, type DictionaryColumns } from '@pvtrail/trace';
-import { type BlockEndKind, type BlockShape, describeBlock } from '@pvtrail/x86';
+import type { BlockEndKind, BlockShape } from '@pvtrail/x86';
 import type { Arena } from './arena.js';
-import { type InstructionProfile, instructionAt, profileBlock, type TraceBlock } from './block-profile.js';
-import type { CatalogueIndex } from './catalogue-index.js';
+import { type BlockDescriptions, notThisBlock } from './block-descriptions.js';
+import { type InstructionProfile, instructionAt, type TraceBlock } from './block-profile.js';
 import type { Layout } from './kernel.js';
 
 /** A block known to the simulator: what it is, what it means, and where the kernel counts it. */
@@ -32,17 +31,17 @@ export class BlockTable {
   readonly #arena: Arena;
   readonly #layout: Layout;
   readonly #lineBytes: number;
-  readonly #index: CatalogueIndex;
+  readonly #descriptions: BlockDescriptions;
   readonly #byPhys = new Map<number, KnownBlock[]>();
   readonly #byHot = new Map<number, KnownBlock>();
   #freeHot = 0;
   #freeHotRecords = 0;
 
-  constructor(arena: Arena, layout: Layout, lineBytes: number, index: CatalogueIndex) {
+  constructor(arena: Arena, layout: Layout, lineBytes: number, descriptions: BlockDescriptions) {
     this.#arena = arena;
     this.#layout = layout;
     this.#lineBytes = lineBytes;
-    this.#index = index;
+    this.#descriptions = descriptions;
   }
 
   /**
@@ -110,9 +109,7 @@ export class BlockTable {
   }
 
   #write(block: TraceBlock): KnownBlock {
-    const shape = describeBlock(block.bytes, block.virt, block.bits);
-    if (shape.instructions.length === 0 || shape.byteLength !== block.bytes.length) throw notThisBlock(block);
-    const profile = profileBlock(block, shape, this.#index);
+    const { shape, profile } = this.#descriptions.describe(block);
     const hot = this.#allocateHot();
     const cold = this.#arena.allocate(this.#layout.COLD_BYTES, 8);
     const partials = this.#arena.allocate(this.#layout.PARTIAL_ROW_BYTES * (shape.instructions.length + 1));
@@ -173,7 +170,7 @@ export class BlockTable {
   #flagsOf(block: TraceBlock, profile: readonly InstructionProfile[]): number {
     const { REPEATED, TWO_PAGES, THUNK } = this.#layout;
     const [first] = profile;
-    const thunk = first === undefined ? undefined : this.#index.thunks[first.thunkIndex];
+    const thunk = first === undefined ? undefined : this.#descriptions.index.thunks[first.thunkIndex];
     return (
       (first?.repeated === true ? REPEATED : 0) |
       (block.physNextPage === 0 ? 0 : TWO_PAGES) |
@@ -240,12 +237,6 @@ const KIND_NAMES: Readonly<Record<BlockEndKind, KindName>> = {
 
 const lowHalf = (virt: bigint): number => Number(virt & 0xffffffffn);
 const bytesToPageEnd = ({ phys }: TraceBlock): number => PAGE_BYTES - (phys % PAGE_BYTES);
-
-const notThisBlock = ({ virt, bytes }: TraceBlock): AppError =>
-  new AppError(
-    'trace/corrupt-chunk',
-    `the bytes ${toHex(bytes)} at ${formatVirt(virt)} are not the block that is declared`,
-  );
 
 const blockOf = (dictionary: ChunkDictionary, i: number): TraceBlock => ({
   virt: dictionary.virt(i),

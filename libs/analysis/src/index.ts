@@ -1,3 +1,4 @@
+export { BlockDescriptions } from './block-descriptions.js';
 export type { TraceBlock } from './block-profile.js';
 export * from './configuration.js';
 export * from './cost-model.js';

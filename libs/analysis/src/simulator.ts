@@ -1,9 +1,8 @@
 import { AppError } from '@pvtrail/primitives';
-import type { KernelCatalogue } from '@pvtrail/pvops';
 import type { ChunkDictionary, RawColumns } from '@pvtrail/trace';
 import { Arena } from './arena.js';
+import type { BlockDescriptions } from './block-descriptions.js';
 import { BlockTable } from './block-table.js';
-import { CatalogueIndex } from './catalogue-index.js';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.js';
 import { Collector } from './collector.js';
 import { type AnalysisConfiguration, checkConfiguration, DEFAULT_CONFIGURATION } from './configuration.js';
@@ -15,8 +14,8 @@ import { TextCoverage } from './text-coverage.js';
 export interface SimulatorOptions {
   /** the compiled `dist/kernel.wasm` of this package */
   readonly module: WebAssembly.Module;
-  /** of the stage that the guest runs */
-  readonly catalogue: KernelCatalogue;
+  /** under the catalogue of the stage that the guest runs */
+  readonly descriptions: BlockDescriptions;
   readonly configuration?: AnalysisConfiguration;
   /** the memory that a trace decoder writes its columns to; default one of its own */
   readonly memory?: WebAssembly.Memory;
@@ -67,12 +66,12 @@ export class Simulator {
     this.#arena = new Arena(this.memory, options.base ?? 0);
     this.#kernel = bindKernel(options.module, this.memory);
     const { calls, layout } = this.#kernel;
-    const index = new CatalogueIndex(options.catalogue);
+    const { descriptions } = options;
     this.#machine = machineStateOf(this.#arena, layout, calls, this.#configuration);
-    this.#table = new BlockTable(this.#arena, layout, this.#configuration.caches.l1i.lineBytes, index);
+    this.#table = new BlockTable(this.#arena, layout, this.#configuration.caches.l1i.lineBytes, descriptions);
     const eventCounts = this.#arena.allocate(layout.EVENT_COUNTS);
     const cpuCold = this.#arena.allocate(layout.COLD_BYTES, 8);
-    const { bits } = options.catalogue;
+    const { bits, index } = descriptions;
     calls.configureFrames(FRAME_WORDS[bits], bits / 8, cpuCold, eventCounts);
     calls.setPosition(0, layout.TRANSFER, 0, NO_LINE);
     this.#collector = new Collector(this.#arena, layout, this.#table, index, this.#coverage, { cpuCold, eventCounts });

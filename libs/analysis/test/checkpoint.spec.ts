@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { BlockDescriptions } from '../src/block-descriptions.js';
 import { DEFAULT_CONFIGURATION } from '../src/configuration.js';
 import { Simulator } from '../src/simulator.js';
 import { addUnits, emptyUnit, type UnitStatistics } from '../src/statistics.js';
@@ -11,7 +12,12 @@ const cache = (sizeBytes: number) => ({ sizeBytes, ways: 2, lineBytes: 64 });
 const configuration = { ...DEFAULT_CONFIGURATION, caches: { l1i: cache(512), l1d: cache(512), l2: cache(4096) } };
 
 const simulatorFrom = (checkpoint?: Uint8Array): Simulator =>
-  new Simulator({ module: kernelModule, catalogue: functionsOnly(), configuration, ...(checkpoint && { checkpoint }) });
+  new Simulator({
+    module: kernelModule,
+    descriptions: new BlockDescriptions(functionsOnly()),
+    configuration,
+    ...(checkpoint && { checkpoint }),
+  });
 
 /** The measured region begins in the first and ends in the last chunk. */
 const tracesOf = (seed: number): RandomTrace[] => {
@@ -54,7 +60,7 @@ describe('a checkpoint', () => {
 
   it('is refused by a simulator of another configuration', () => {
     const checkpoint = simulatorFrom().checkpoint();
-    const options = { module: kernelModule, catalogue: functionsOnly(), checkpoint };
+    const options = { module: kernelModule, descriptions: new BlockDescriptions(functionsOnly()), checkpoint };
     expect(() => new Simulator(options)).toThrow(expect.objectContaining({ code: 'input/invalid' }));
   });
 

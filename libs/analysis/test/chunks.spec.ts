@@ -13,6 +13,7 @@ import {
 import { loadTraceKernel } from '@pvtrail/trace/node';
 import { describeBlock } from '@pvtrail/x86';
 import { describe, expect, it } from 'vitest';
+import { BlockDescriptions } from '../src/block-descriptions.js';
 import { DEFAULT_CONFIGURATION } from '../src/configuration.js';
 import { NaiveSimulator } from '../src/naive-simulator.js';
 import { Simulator } from '../src/simulator.js';
@@ -54,7 +55,12 @@ describe('chunks', () => {
     const trace = new RandomTraces(seed, true).chunk(4000, new Map([[0, 2]]));
     const memory = memoryFor(DECODER_WORK_BYTES);
     const decoder = new TraceDecoder({ kernel: traceKernel, memory, workBase: 0 });
-    const options = { module: kernelModule, catalogue: functionsOnly(), memory, base: memory.buffer.byteLength };
+    const options = {
+      module: kernelModule,
+      descriptions: new BlockDescriptions(functionsOnly()),
+      memory,
+      base: memory.buffer.byteLength,
+    };
     const simulator = new Simulator(options);
     for (const chunk of chunksOf(trace)) simulator.analyse(chunk.dictionary, decoder.decode(chunk));
     const { totals } = simulator.takeUnit();

@@ -1,6 +1,7 @@
 import { fromHex } from '@pvtrail/primitives';
 import type { RawColumns } from '@pvtrail/trace';
 import { describe, expect, it } from 'vitest';
+import { BlockDescriptions } from '../src/block-descriptions.js';
 import { Simulator } from '../src/simulator.js';
 import { dictionaryOf } from './dictionary-of.js';
 import { kernelModule } from './kernel-module.js';
@@ -23,7 +24,11 @@ const placeIn = (memory: WebAssembly.Memory, columns: RawColumns): RawColumns =>
 };
 
 const simulator = (memory?: WebAssembly.Memory): Simulator =>
-  new Simulator({ module: kernelModule, catalogue: functionsOnly(), ...(memory && { memory, base: BASE }) });
+  new Simulator({
+    module: kernelModule,
+    descriptions: new BlockDescriptions(functionsOnly()),
+    ...(memory && { memory, base: BASE }),
+  });
 
 describe('columns', () => {
   it('give the same statistics read where they are and copied, while the memory grows', () => {

@@ -2,6 +2,7 @@ import { formatVirt, fromHex } from '@pvtrail/primitives';
 import type { CatalogueFunction, CatalogueSite, KernelCatalogue } from '@pvtrail/pvops';
 import { EVENT_KINDS, eventOf } from '@pvtrail/trace';
 import { describeBlock } from '@pvtrail/x86';
+import { BlockDescriptions } from '../src/block-descriptions.js';
 import type { TraceBlock } from '../src/block-profile.js';
 import { Simulator } from '../src/simulator.js';
 import type { UnitStatistics } from '../src/statistics.js';
@@ -41,7 +42,7 @@ export const execute = (catalogue: KernelCatalogue, executed: readonly Executed[
     retired === undefined ? [i] : [i, eventOf(EVENT_KINDS.partial, retired), eventOf(EVENT_KINDS.exception, 14)],
   );
   const slots = shapes.flatMap((shape, i) => shape.slots.filter(({ instruction }) => instruction < retiredOf(i)));
-  const simulator = new Simulator({ module: kernelModule, catalogue });
+  const simulator = new Simulator({ module: kernelModule, descriptions: new BlockDescriptions(catalogue) });
   simulator.analyse(dictionaryOf(blocks), {
     events: Uint32Array.from([eventOf(EVENT_KINDS.marker, 2), ...events]),
     addresses: Uint32Array.from(slots, () => 0x5000),

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BlockDescriptions } from '../src/block-descriptions.js';
 import type { AnalysisConfiguration } from '../src/configuration.js';
 import { DEFAULT_CONFIGURATION } from '../src/configuration.js';
 import { NaiveSimulator } from '../src/naive-simulator.js';
@@ -55,7 +56,11 @@ describe('Simulator', () => {
   it('counts what the naive model counts, in every function and mode', () => {
     fc.assert(
       fc.property(scenario, ({ seed, configuration, chunks, start }) => {
-        const simulator = new Simulator({ module: kernelModule, catalogue: functionsOnly(), configuration });
+        const simulator = new Simulator({
+          module: kernelModule,
+          descriptions: new BlockDescriptions(functionsOnly()),
+          configuration,
+        });
         const naive = new NaiveSimulator(functionsOnly(), configuration);
         for (const { dictionary, columns } of tracesOf(seed, chunks, start)) {
           simulator.analyse(dictionaryOf(dictionary), columns);
