@@ -1,12 +1,12 @@
-/** Address translation in 64-bit mode: walks the guest's page tables (SDM vol. 3A §4.5), keeps the software TLBs. */
+/** Address translation: walks the guest's page tables (SDM vol. 3A §4.3–§4.5), keeps the software TLBs. */
 
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 2;
-const USER: u64 = 4;
-const ACCESSED: u64 = 0x20;
-const DIRTY: u64 = 0x40;
-const LARGE: u64 = 0x80;
-const GLOBAL: u64 = 0x100;
+const PRESENT: u32 = 1;
+const WRITABLE: u32 = 2;
+const USER: u32 = 4;
+const ACCESSED: u32 = 0x20;
+const DIRTY: u32 = 0x40;
+const LARGE: u32 = 0x80;
+const GLOBAL: u32 = 0x100;
 const NO_EXECUTE: u64 = 1 << 63;
 
 // Bits of a page fault's error code (SDM vol. 3A §4.7).
@@ -17,12 +17,19 @@ const ERROR_RESERVED: u32 = 8;
 const ERROR_FETCH: u32 = 16;
 
 const CR0_WP: u64 = 0x10000;
+const CR4_PSE: u64 = 0x10;
+const CR4_PAE: u64 = 0x20;
 const CR4_PGE: u64 = 0x80;
+const EFER_LMA: u64 = 0x400;
 const EFER_NXE: u64 = 0x800;
 
-/** Physical addresses have 36 bits (cpuid 0x80000008): bits 51..36 of an entry are reserved. */
+/** Physical addresses have 36 bits (cpuid 0x80000008): bits 51..36 of an entry are reserved, of a PAE one bits 62..36. */
 const RESERVED: u64 = 0x000ffff000000000;
+const RESERVED_PAE: u64 = 0x7ffffff000000000;
+const RESERVED_POINTER: u64 = 0xfffffff0000001e6;
 const LARGE_RESERVED: u64 = 0x001fe000;
+/** Without PSE-36, bits 21..13 of an entry that maps 4 MiB. */
+const HUGE_RESERVED: u32 = 0x003fe000;
 const FRAME: u64 = 0x0000000ffffff000;
 
 // What an access is: bits of `kind`.
@@ -43,13 +50,16 @@ export let writable: bool = false;
 export let dirty: bool = false;
 export let global: bool = false;
 export let large: bool = false;
+/** The large page has 4 MiB. */
+let huge: bool = false;
 
 export function setRamBytes(bytes: u32): void {
   ramBytes = bytes;
 }
 
 function fail(kind: u32, code: u32): i32 {
-  const fetch = (kind & KIND_FETCH) != 0 && (load<u64>(STATE_EFER) & EFER_NXE) != 0;
+  const executeDisable = (load<u64>(STATE_EFER) & EFER_NXE) != 0 && (load<u64>(STATE_CR4) & CR4_PAE) != 0;
+  const fetch = (kind & KIND_FETCH) != 0 && executeDisable;
   errorCode = code | ((kind & KIND_WRITE) << 1) | ((kind & KIND_USER) << 1) | (fetch ? ERROR_FETCH : 0);
   return FAULT;
 }
@@ -63,20 +73,48 @@ function mark(entryAt: usize, entry: u64, bits: u64): void {
   if ((entry & bits) != bits) store<u64>(entryAt, entry | bits);
 }
 
+/** Whether the rights of all levels allow an access; sets `writable`. */
+function allows(rights: u64, noExecute: bool, kind: u32): bool {
+  const user = (kind & KIND_USER) != 0;
+  const writeProtected = (load<u64>(STATE_CR0) & CR0_WP) != 0;
+  writable = (rights & WRITABLE) != 0 || !(user || writeProtected);
+  if (user && (rights & USER) == 0) return false;
+  if ((kind & KIND_WRITE) != 0 && !writable) return false;
+  return (kind & KIND_FETCH) == 0 || !noExecute;
+}
+
+/** What the TLB must know of the entry that maps a page, and the address if there is memory behind it. */
+function mapped(entry: u64, isLarge: bool, phys: u64): i32 {
+  dirty = (entry & DIRTY) != 0;
+  global = (entry & GLOBAL) != 0 && (load<u64>(STATE_CR4) & CR4_PGE) != 0;
+  large = isLarge;
+  return phys >= ramBytes ? noMemory(phys) : <i32>phys;
+}
+
 /**
  * Guest-physical address of a canonical virtual address, FAULT or NO_MEMORY. With `marks` the accessed and dirty bits are set as the
- * processor does.
+ * processor does. Control registers choose between 4-level, PAE and 2-level tables (SDM vol. 3A §4.1.1).
  */
 export function walk(address: u64, kind: u32, marks: bool): i32 {
+  if ((load<u64>(STATE_CR4) & CR4_PAE) == 0) return walkTwoLevels(<u32>address, kind, marks);
+  const long = (load<u64>(STATE_EFER) & EFER_LMA) != 0;
   const nxe = (load<u64>(STATE_EFER) & EFER_NXE) != 0;
-  const reserved = nxe ? RESERVED : RESERVED | NO_EXECUTE;
+  const reserved = (long ? RESERVED : RESERVED_PAE) | (nxe ? 0 : NO_EXECUTE);
   let rights: u64 = WRITABLE | USER;
   let noExecute: u64 = 0;
   let table = load<u64>(STATE_CR3) & 0xfffff000;
   let at0: usize = 0;
   let at1: usize = 0;
   let at2: usize = 0;
-  for (let level = 0; level < 4; level++) {
+  if (!long) {
+    const pointerAt = directoryPointer(address);
+    if (pointerAt + 8 > ramBytes) return noMemory(pointerAt);
+    const pointer = load<u64>(REGION_RAM + <i32>pointerAt);
+    if ((pointer & PRESENT) == 0) return fail(kind, 0);
+    table = pointer & FRAME;
+    if (table >> 32 != 0) return noMemory(table);
+  }
+  for (let level = long ? 0 : 2; level < 4; level++) {
     const phys = table + (((address >> (39 - 9 * level)) & 0x1ff) << 3);
     if (phys + 8 > ramBytes) return noMemory(phys);
     const at: usize = REGION_RAM + <i32>phys;
@@ -90,31 +128,17 @@ export function walk(address: u64, kind: u32, marks: bool): i32 {
     const frame = entry & FRAME;
     if (frame >> 32 != 0) return noMemory(frame);
     if (level == 3 || isLarge) {
-      const writeProtected = (load<u64>(STATE_CR0) & CR0_WP) != 0;
-      const user = (kind & KIND_USER) != 0;
-      const mayWrite = (rights & WRITABLE) != 0 || !(user || writeProtected);
-      if (
-        (user && (rights & USER) == 0) ||
-        ((kind & KIND_WRITE) != 0 && !mayWrite) ||
-        ((kind & KIND_FETCH) != 0 && noExecute != 0)
-      ) {
-        return fail(kind, ERROR_PRESENT);
-      }
+      if (!allows(rights, noExecute != 0, kind)) return fail(kind, ERROR_PRESENT);
       if (marks) {
-        mark(at0, load<u64>(at0), ACCESSED);
-        mark(at1, load<u64>(at1), ACCESSED);
+        if (long) {
+          mark(at0, load<u64>(at0), ACCESSED);
+          mark(at1, load<u64>(at1), ACCESSED);
+        }
         if (level == 3) mark(at2, load<u64>(at2), ACCESSED);
         mark(at, load<u64>(at), (kind & KIND_WRITE) != 0 ? ACCESSED | DIRTY : ACCESSED);
       }
-      const marked = load<u64>(at);
-      writable = mayWrite;
-      dirty = (marked & DIRTY) != 0;
-      global = (marked & GLOBAL) != 0 && (load<u64>(STATE_CR4) & CR4_PGE) != 0;
-      large = isLarge;
-      const result = isLarge
-        ? (frame & 0xffe00000) | (address & 0x1fffff)
-        : frame | (address & 0xfff);
-      return result >= ramBytes ? noMemory(result) : <i32>result;
+      huge = false;
+      return mapped(load<u64>(at), isLarge, isLarge ? (frame & 0xffe00000) | (address & 0x1fffff) : frame | (address & 0xfff));
     }
     if (level == 0) at0 = at;
     else if (level == 1) at1 = at;
@@ -122,6 +146,57 @@ export function walk(address: u64, kind: u32, marks: bool): i32 {
     table = frame;
   }
   return FAULT;
+}
+
+/** Guest-physical address of the PAE directory pointer for an address (SDM vol. 3A §4.4.1). */
+function directoryPointer(address: u64): u64 {
+  return (load<u64>(STATE_CR3) & 0xffffffe0) + (((address >> 30) & 3) << 3);
+}
+
+/** Whether a value may be loaded into CR3: of PAE, no directory pointer that is present has a reserved bit (SDM vol. 3A §4.4.1). */
+export function isRoot(value: u64): bool {
+  if ((load<u64>(STATE_CR4) & CR4_PAE) == 0 || (load<u64>(STATE_EFER) & EFER_LMA) != 0) return true;
+  const first = value & 0xffffffe0;
+  if (first + 32 > ramBytes) return true;
+  for (let index: u64 = 0; index < 4; index++) {
+    const pointer = load<u64>(REGION_RAM + <i32>(first + 8 * index));
+    if ((pointer & PRESENT) != 0 && (pointer & RESERVED_POINTER) != 0) return false;
+  }
+  return true;
+}
+
+function mark32(entryAt: usize, bits: u32): void {
+  const entry = load<u32>(entryAt);
+  if ((entry & bits) != bits) store<u32>(entryAt, entry | bits);
+}
+
+/** Entries of 4 bytes, pages of 4 KiB and (CR4.PSE) 4 MiB, no execute-disable (SDM vol. 3A §4.3). */
+function walkTwoLevels(address: u32, kind: u32, marks: bool): i32 {
+  const directoryPhys = (load<u64>(STATE_CR3) & 0xfffff000) + ((address >> 22) << 2);
+  if (directoryPhys + 4 > ramBytes) return noMemory(directoryPhys);
+  const directoryAt: usize = REGION_RAM + <i32>directoryPhys;
+  const directory = load<u32>(directoryAt);
+  if ((directory & PRESENT) == 0) return fail(kind, 0);
+  const isLarge = (directory & LARGE) != 0 && (load<u64>(STATE_CR4) & CR4_PSE) != 0;
+  if (isLarge && (directory & HUGE_RESERVED) != 0) return fail(kind, ERROR_PRESENT | ERROR_RESERVED);
+  let at = directoryAt;
+  let rights = directory;
+  if (!isLarge) {
+    const phys = <u64>(directory & 0xfffff000) + (((address >> 12) & 0x3ff) << 2);
+    if (phys + 4 > ramBytes) return noMemory(phys);
+    at = REGION_RAM + <i32>phys;
+    const entry = load<u32>(at);
+    if ((entry & PRESENT) == 0) return fail(kind, 0);
+    rights &= entry;
+  }
+  if (!allows(rights, false, kind)) return fail(kind, ERROR_PRESENT);
+  if (marks) {
+    if (!isLarge) mark32(directoryAt, ACCESSED);
+    mark32(at, (kind & KIND_WRITE) != 0 ? ACCESSED | DIRTY : ACCESSED);
+  }
+  const entry = load<u32>(at);
+  huge = isLarge;
+  return mapped(entry, isLarge, isLarge ? (entry & 0xffc00000) | (address & 0x3fffff) : (entry & 0xfffff000) | (address & 0xfff));
 }
 
 /** `walk` for JavaScript, which would pass a bigint for a u64. */
@@ -142,6 +217,7 @@ const INVALID: u64 = u64.MAX_VALUE;
 const LOG_ENTRIES: u32 = 4 * TLB_ENTRIES;
 /** A set of 2 MiB regions, by a hash of their number, of which an entry came from a large page. */
 const REGION_BITS: u64 = 32768;
+const LARGE_BYTES: u64 = 0x200000;
 
 let logged: u32 = 0;
 
@@ -151,6 +227,11 @@ function tlb(user: bool): usize {
 
 function largeRegionByte(address: u64): usize {
   return REGION_LARGE_REGIONS + <i32>((regionHash(address) & (REGION_BITS - 1)) >> 3);
+}
+
+function noteLargeRegion(address: u64): void {
+  const byte = largeRegionByte(address);
+  store<u8>(byte, load<u8>(byte) | (1 << (<u8>regionHash(address) & 7)));
 }
 
 function regionHash(address: u64): u64 {
@@ -171,10 +252,8 @@ export function fill(user: bool, address: u64, phys: u32): bool {
   store<u64>(at, page, TLB_READ_TAG);
   store<u64>(at, stores ? page : INVALID, TLB_WRITE_TAG);
   store<u32>(at, REGION_RAM + (phys & 0xfffff000) - <u32>page, TLB_ADDEND);
-  if (large) {
-    const byte = largeRegionByte(address);
-    store<u8>(byte, load<u8>(byte) | (1 << (<u8>regionHash(address) & 7)));
-  }
+  if (large) noteLargeRegion(address);
+  if (huge) noteLargeRegion(address ^ LARGE_BYTES);
   if (!global) {
     if (logged == LOG_ENTRIES) flushAll();
     else store<u16>(REGION_TLB_LOG + 2 * logged++, <u16>(user ? index + TLB_ENTRIES : index));

@@ -35,7 +35,7 @@ export function resetSpaces(): void {
 }
 
 function cr3(): u32 {
-  return load<u32>(STATE_CR3) & 0xfffff000;
+  return load<u32>(STATE_CR3) & 0xffffffe0;
 }
 
 function enter(space: usize): void {
