@@ -35,7 +35,7 @@ export interface MemoryOperand {
   readonly base: number;
   readonly index: number;
   readonly scale: number;
-  /** Sign-extended; of a rip-relative operand the whole address. */
+  /** Sign-extended; of a rip-relative operand and of one without registers the whole address. */
   readonly displacement: bigint;
   /** Selector register whose base is added when it may differ from 0, or -1. */
   readonly segment: number;
@@ -55,8 +55,10 @@ export interface Insn {
   readonly memoryBytes: number;
   readonly rep: boolean;
   readonly repne: boolean;
-  /** 32 when a loop or jcxz counts in ecx. */
-  readonly addressBits: 32 | 64;
+  /** Bits of the counter of a loop or jcxz: cx, ecx or rcx. */
+  readonly addressBits: 16 | 32 | 64;
+  /** Bits of the mode that the instruction is decoded for. */
+  readonly bits: Bits;
   /** Change of the stack pointer by push, pop, call and ret; 0 for others. */
   readonly stackIncrement: number;
   /** Bit set of general registers that the instruction may write. */
@@ -123,15 +125,19 @@ const addressRegister = (register: Register): number => {
   return RegisterExt.number(register);
 };
 
-/** Signed canonical form of an address; exact for every address that can be fetched from. */
+/** Signed canonical form of an address; exact for every address that can be fetched from. In 32-bit code it is never negative. */
 const signedAddress = (address: bigint): number => Number(BigInt.asIntN(64, address));
 const unsignedAddress = (address: number): bigint => BigInt.asUintN(64, BigInt(address));
 
-const FLAT_SEGMENTS_64 = new Set<number>([0, 1, 2, 3]);
+/** Where the address of the byte behind an instruction lies: in 32-bit code it wraps at 4 GiB. */
+export const wrapped = (address: number, bits: Bits): number => (bits === 32 ? address >>> 0 : address);
 
-const segmentOf = (instruction: Instruction, bits: Bits): number => {
+/** es, cs, ss, ds: 0 in 64-bit mode; in 32-bit mode the machine refuses to load any that is not flat. */
+const FLAT_SEGMENTS = new Set<number>([0, 1, 2, 3]);
+
+const segmentOf = (instruction: Instruction): number => {
   const segment = instruction.memorySegment - Register.ES;
-  return bits === 64 && FLAT_SEGMENTS_64.has(segment) ? -1 : segment;
+  return FLAT_SEGMENTS.has(segment) ? -1 : segment;
 };
 
 const STRING_KINDS = new Set<OpKind>([
@@ -172,20 +178,22 @@ const memoryOperand = (instruction: Instruction, bits: Bits): MemoryOperand | un
     const kind = instruction.opKind(operand);
     if (STRING_KINDS.has(kind)) {
       const addressBits = stringAddressBits(kind);
-      const segment = segmentOf(instruction, bits);
+      const segment = segmentOf(instruction);
       return { base: STRING_BASE, index: -1, scale: 1, displacement: 0n, segment, addressBits };
     }
     if (kind === OpKind.Memory) found = true;
   }
   if (!found) return undefined;
-  const addressBits = addressBitsOf(instruction, bits);
+  const base = addressRegister(instruction.memoryBase);
+  const index = addressRegister(instruction.memoryIndex);
+  const whole = bits === 64 || (base < 0 && index < 0);
   return {
-    base: addressRegister(instruction.memoryBase),
-    index: addressRegister(instruction.memoryIndex),
+    base,
+    index,
     scale: instruction.memoryIndexScale,
-    displacement: BigInt.asIntN(64, instruction.memoryDisplacement),
-    segment: segmentOf(instruction, bits),
-    addressBits,
+    displacement: BigInt.asIntN(whole ? 64 : 32, instruction.memoryDisplacement),
+    segment: segmentOf(instruction),
+    addressBits: addressBitsOf(instruction, bits),
   };
 };
 
@@ -233,6 +241,17 @@ const usedRegisters = (instruction: Instruction): { written: number; used: numbe
 };
 
 const COUNTED_IN_ECX = new Set<Code>([Code.Loop_rel8_64_ECX, Code.Loope_rel8_64_ECX, Code.Loopne_rel8_64_ECX]);
+const COUNTED_IN_CX = new Set<Code>([
+  Code.Loop_rel8_32_CX,
+  Code.Loope_rel8_32_CX,
+  Code.Loopne_rel8_32_CX,
+  Code.Jcxz_rel8_32,
+]);
+
+const counterBits = (code: Code, bits: Bits): 16 | 32 | 64 => {
+  if (COUNTED_IN_CX.has(code)) return 16;
+  return COUNTED_IN_ECX.has(code) ? 32 : bits;
+};
 
 // iced objects live in wasm memory and are never collected, so one is reused.
 const instruction = new Instruction();
@@ -247,13 +266,14 @@ const decodeOne = (decoder: Decoder, index: number, bits: Bits, slotsBefore: num
   const address = signedAddress(instruction.ip);
   return {
     address,
-    next: address + instruction.length,
+    next: wrapped(address + instruction.length, bits),
     index,
     mnemonic: instruction.mnemonic,
     operands,
     memory: memoryOperand(instruction, bits),
     memoryBytes,
-    addressBits: COUNTED_IN_ECX.has(instruction.code) || bits === 32 ? 32 : 64,
+    addressBits: counterBits(instruction.code, bits),
+    bits,
     rep: instruction.hasRepPrefix,
     repne: instruction.hasRepnePrefix,
     stackIncrement: instruction.stackPointerIncrement,
@@ -299,7 +319,7 @@ export const decodeBlock = (window: CodeWindow, address: number, bits: Bits): De
     shape,
     instructions,
     bytes: window.bytes.slice(0, shape.byteLength),
-    next: address + shape.byteLength,
+    next: wrapped(address + shape.byteLength, bits),
     target: shape.end.target === undefined ? undefined : signedAddress(shape.end.target),
   };
 };

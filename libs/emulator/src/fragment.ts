@@ -31,7 +31,7 @@ export interface Fragment {
   readonly roots: readonly number[];
 }
 
-const INLINE_ANYWHERE = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfq]);
+const INLINE_ANYWHERE = new Set<Mnemonic>([Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq]);
 const INLINE_IN_KERNEL = new Set<Mnemonic>([Mnemonic.Sti, Mnemonic.Swapgs]);
 
 /** Whether a block that ends with a system instruction goes on in the same fragment. */

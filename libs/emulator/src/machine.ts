@@ -1,6 +1,6 @@
 import { Mnemonic } from 'iced-x86';
 import { CpuState } from './cpu-state.js';
-import { type CodeWindow, type DecodedBlock, decodeBlock } from './decode.js';
+import { type CodeWindow, type DecodedBlock, decodeBlock, wrapped } from './decode.js';
 import { GuestFault, GuestStopped, hasErrorCode, Vector } from './guest-fault.js';
 import { GuestMemory, halves } from './guest-memory.js';
 import type { Hypervisor } from './hypervisor.js';
@@ -130,7 +130,6 @@ export class Machine {
     if (options.ramBytes % PAGE_BYTES !== 0 || options.ramBytes <= 0 || options.ramBytes > MAX_RAM_BYTES) {
       throw new RangeError(`ramBytes must be whole pages, at most ${MAX_RAM_BYTES}: ${options.ramBytes}`);
     }
-    if (options.bits !== 64) throw new RangeError('this machine runs 64-bit guests only');
     const { ramBytes, bits, record, exceptionsExit = false } = options;
     this.shape = { ramBytes, bits, record, exceptionsExit };
     const memoryPages = Math.ceil((REGION.ram + options.ramBytes) / WASM_PAGE_BYTES);
@@ -149,6 +148,7 @@ export class Machine {
     this.#translator = new Translator({
       memory: this.memory,
       memoryPages,
+      bits,
       record: options.record,
       passedRegisters: PASSED_REGISTERS,
       table: runtime.table,
@@ -173,10 +173,15 @@ export class Machine {
     this.#guestMemory = new GuestMemory(this.memory, this.#mmu, onProtectedStore);
     this.#interrupts = new InterruptUnit(this.cpu, this.#guestMemory, this.#recorder);
     this.#platform = new Platform(this.cpu, this.#kernel);
-    this.#system = new SystemUnit(this.cpu, this.#guestMemory, this.#recorder, this.#platform, (low, high) =>
-      this.#kernel.invalidatePageHalves(low, high),
+    this.#system = new SystemUnit(
+      this.cpu,
+      this.#guestMemory,
+      this.#recorder,
+      this.#platform,
+      (low, high) => this.#kernel.invalidatePageHalves(low, high),
+      bits,
     );
-    this.#strings = new StringUnit(this.cpu, this.#mmu, this.#recorder, this.memory, onProtectedStore);
+    this.#strings = new StringUnit(this.cpu, this.#mmu, this.#recorder, this.memory, onProtectedStore, bits);
     this.#begin(options);
   }
 
@@ -447,29 +452,34 @@ export class Machine {
 
   #blockAtRip(low: number, high: number, user: boolean, phys: number): DecodedBlock {
     const address = this.cpu.ripNumber;
-    const block = decodeBlock(this.#window(address, phys, user), address, 64);
+    const block = decodeBlock(this.#window(address, phys, user), address, this.shape.bits);
     if (block === undefined) return this.#faultOnNextPage(low, high, user);
     if (block.physNextPage !== 0) this.#noteNextPage(address, user);
     return block;
   }
 
   #noteNextPage(address: number, user: boolean): void {
-    const next = nextPageOf(address);
+    const next = wrapped(nextPageOf(address), this.shape.bits);
     const phys = this.#mmu.walk(next >>> 0, Math.floor(next / 2 ** 32) >>> 0, user ? USER_FETCH : KERNEL_FETCH, true);
     if (phys >= 0) this.#kernel.noteFetch(next >>> 0, Math.floor(next / 2 ** 32) >>> 0, phys, user ? 1 : 0);
   }
 
   #faultOnNextPage(low: number, high: number, user: boolean): never {
     const nextLow = ((low & ~(PAGE_BYTES - 1)) + PAGE_BYTES) >>> 0;
-    const nextHigh = nextLow === 0 ? (high + 1) >>> 0 : high;
+    const nextHigh = this.#highAfter(nextLow, high);
     this.#mmu.walk(nextLow, nextHigh, user ? USER_FETCH : KERNEL_FETCH, true);
     throw new GuestFault(Vector.pageFault, this.#mmu.errorCode, nextLow, nextHigh);
+  }
+
+  /** The upper half of the address behind a page: addresses of 32-bit code wrap. */
+  #highAfter(nextLow: number, high: number): number {
+    return nextLow === 0 && this.shape.bits === 64 ? (high + 1) >>> 0 : high;
   }
 
   /** The block at an address if its page is mapped; touches nothing. */
   #fetchQuietly(address: number, user: boolean): DecodedBlock | undefined {
     const phys = this.#physicalOf(address, user);
-    return phys < 0 ? undefined : decodeBlock(this.#window(address, phys, user), address, 64);
+    return phys < 0 ? undefined : decodeBlock(this.#window(address, phys, user), address, this.shape.bits);
   }
 
   #physicalOf(address: number, user: boolean): number {
@@ -487,7 +497,7 @@ export class Machine {
       const bytes = this.ram.subarray(phys, phys + MAX_BLOCK_BYTES);
       return { bytes, phys, nextPagePhys: 0, bytesInFirstPage };
     }
-    const next = nextPageOf(address);
+    const next = wrapped(nextPageOf(address), this.shape.bits);
     const high = Math.floor(next / 2 ** 32) >>> 0;
     const kind = user ? USER_FETCH : KERNEL_FETCH;
     const nextPhys = isCanonical(high) ? this.#mmu.walk(next >>> 0, high, kind, false) : -1;
@@ -670,7 +680,7 @@ export class Machine {
       return REGION.ram + phys;
     }
     const nextLow = (low + first) >>> 0;
-    const nextPhys = this.#carefulTranslate(nextLow, nextLow === 0 ? (high + 1) >>> 0 : high >>> 0, site);
+    const nextPhys = this.#carefulTranslate(nextLow, this.#highAfter(nextLow, high >>> 0), site);
     const scratch = STATE.scratch0;
     const all = new Uint8Array(this.memory.buffer);
     all.copyWithin(scratch, REGION.ram + phys, REGION.ram + phys + first);

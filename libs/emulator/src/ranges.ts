@@ -1,5 +1,5 @@
 import { Mnemonic } from 'iced-x86';
-import { type DecodedBlock, type Insn, type MemoryOperand, STRING_BASE } from './decode.js';
+import { type Bits, type DecodedBlock, type Insn, type MemoryOperand, STRING_BASE } from './decode.js';
 
 const RSP = 4;
 /** A range wider than this is not checked at once: the further accesses would too often lie on another page. */
@@ -68,9 +68,11 @@ export class BaseValues {
 const stackDelta = (insn: Insn): number | undefined => {
   if (insn.stackIncrement !== 0 && !popsStackPointer(insn)) return insn.stackIncrement;
   const [to, by] = insn.operands;
-  if (to?.kind !== 'register' || to.register !== RSP || to.width !== 64 || by?.kind !== 'immediate') return undefined;
-  if (insn.mnemonic === ADD) return Number(by.value);
-  return insn.mnemonic === SUB ? -Number(by.value) : undefined;
+  if (to?.kind !== 'register' || to.register !== RSP || to.width !== insn.bits) return undefined;
+  if (by?.kind !== 'immediate') return undefined;
+  const distance = Number(BigInt.asIntN(insn.bits, by.value));
+  if (insn.mnemonic === ADD) return distance;
+  return insn.mnemonic === SUB ? -distance : undefined;
 };
 
 const popsStackPointer = (insn: Insn): boolean => {
@@ -84,6 +86,8 @@ const SUB = Mnemonic.Sub;
 const LEAVE = Mnemonic.Leave;
 const ENTER = Mnemonic.Enter;
 
+const ALL_REGISTERS = new Set<Mnemonic>([Mnemonic.Pusha, Mnemonic.Pushad, Mnemonic.Popa, Mnemonic.Popad]);
+
 const CONST_PAGE_BYTES = 4096n;
 
 /** A plain `disp(base)` operand, or a constant address: those whose distance to others is known. */
@@ -92,8 +96,9 @@ export const planOperand = (
   memory: MemoryOperand,
   bytes: number,
   writes: boolean,
+  bits: Bits,
 ): PlannedAccess | undefined => {
-  if (memory.segment !== -1 || memory.index !== -1 || memory.addressBits !== 64) return undefined;
+  if (memory.segment !== -1 || memory.index !== -1 || memory.addressBits !== bits) return undefined;
   if (memory.base === STRING_BASE) return undefined;
   if (memory.base !== -1) return values.plan(memory.base, Number(memory.displacement), bytes, writes);
   const page = memory.displacement & ~(CONST_PAGE_BYTES - 1n);
@@ -131,12 +136,13 @@ const accessesOf = (block: DecodedBlock, insn: Insn, values: BaseValues): Planne
     if (slot.instruction !== insn.index || slot.repeated) continue;
     const writes = slot.direction !== 'read';
     if (slot.stack) {
-      if (insn.stackIncrement === 8 || insn.stackIncrement === -8) {
-        planned.push(values.plan(RSP, Math.min(0, insn.stackIncrement), 8, writes));
+      const bytes = Math.abs(insn.stackIncrement);
+      if (bytes === insn.bits / 8 || ALL_REGISTERS.has(insn.mnemonic)) {
+        planned.push(values.plan(RSP, Math.min(0, insn.stackIncrement), bytes, writes));
       }
       continue;
     }
-    const access = insn.memory && planOperand(values, insn.memory, slot.widthBytes, writes);
+    const access = insn.memory && planOperand(values, insn.memory, slot.widthBytes, writes, insn.bits);
     if (access !== undefined && !insn.rep && slot.widthBytes > 0 && slot.widthBytes <= 8) planned.push(access);
   }
   return planned;

@@ -1,4 +1,5 @@
 import type { CpuState } from './cpu-state.js';
+import type { Bits } from './decode.js';
 import { DF, FlagOperation, flagKindCode } from './flags.js';
 import { GuestFault, Vector } from './guest-fault.js';
 import { RAX, RCX, RDI, RSI, STRING_FORMS, type StringAction } from './lift/string.js';
@@ -10,7 +11,10 @@ import { REGION, type StateField } from './state-layout.js';
 const PAGE_BYTES = 4096;
 const RUN_DOWN = 0x80000000;
 const WIDTHS = { 1: 8, 2: 16, 4: 32, 8: 64 } as const;
-const SEGMENT_BASES: Readonly<Record<number, StateField>> = { 4: 'fsBase', 5: 'gsBase' };
+const SEGMENTS: Readonly<Record<number, { readonly base: StateField; readonly end: StateField }>> = {
+  4: { base: 'fsBase', end: 'fsEnd' },
+  5: { base: 'gsBase', end: 'gsEnd' },
+};
 
 /** One memory operand of a string instruction in the current run. */
 interface Side {
@@ -50,6 +54,7 @@ export class StringUnit {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #onProtectedStore: (phys: number, length: number) => void;
+  readonly #bits: Bits;
   #compared = { left: 0n, right: 0n };
 
   constructor(
@@ -58,7 +63,9 @@ export class StringUnit {
     recorder: Recorder,
     memory: WebAssembly.Memory,
     onProtectedStore: (phys: number, length: number) => void,
+    bits: Bits,
   ) {
+    this.#bits = bits;
     this.#cpu = cpu;
     this.#mmu = mmu;
     this.#recorder = recorder;
@@ -120,10 +127,14 @@ export class StringUnit {
     const cpu = this.#cpu;
     let low = cpu.gprLow(side.register);
     let high = narrow ? 0 : cpu.gprHigh(side.register);
-    const base = SEGMENT_BASES[side.segment];
-    if (base !== undefined) {
+    const segment = SEGMENTS[side.segment];
+    let withinSegment = Number.POSITIVE_INFINITY;
+    if (segment !== undefined) {
+      const { base, end } = segment;
+      if (this.#bits === 32) withinSegment = Math.floor((Number(cpu.u64(end)) - low) / bytes);
+      if (withinSegment < 1) throw new GuestFault(Vector.generalProtection);
       const sum = low + cpu.u32(base);
-      high = (high + cpu.high(base) + (sum >= 2 ** 32 ? 1 : 0)) >>> 0;
+      high = this.#bits === 32 ? 0 : (high + cpu.high(base) + (sum >= 2 ** 32 ? 1 : 0)) >>> 0;
       low = sum >>> 0;
     }
     const offset = low & (PAGE_BYTES - 1);
@@ -132,12 +143,14 @@ export class StringUnit {
     side.splitPhys = -1;
     if (offset + bytes > PAGE_BYTES) {
       const nextLow = (low + PAGE_BYTES - offset) >>> 0;
-      const nextHigh = nextLow < low ? (high + 1) >>> 0 : high;
+      const nextHigh = nextLow < low && this.#bits === 64 ? (high + 1) >>> 0 : high;
       side.splitPhys = this.#translate(nextLow, nextHigh, side.writes, user);
       side.elements = 1;
       return;
     }
-    side.elements = down ? Math.floor(offset / bytes) + 1 : Math.floor((PAGE_BYTES - offset) / bytes);
+    side.elements = down
+      ? Math.floor(offset / bytes) + 1
+      : Math.min(withinSegment, Math.floor((PAGE_BYTES - offset) / bytes));
   }
 
   #translate(low: number, high: number, writes: boolean, user: boolean): number {

@@ -89,6 +89,9 @@ const FIELDS = {
   timerDue: 'u64',
   /** 1 = exceptions end the run instead of entering the guest's handlers. */
   exceptionsExit: 'u32',
+  /** 32-bit code: the offset behind the last byte of the segment; 0 when the selector is null. */
+  fsEnd: 'u64',
+  gsEnd: 'u64',
 } as const satisfies Record<string, FieldType>;
 
 export type StateField = keyof typeof FIELDS;

@@ -1,6 +1,6 @@
 import { Mnemonic } from 'iced-x86';
 import type { CpuState, SegmentName } from './cpu-state.js';
-import type { Insn, MemoryOperand, Operand } from './decode.js';
+import type { Bits, Insn, MemoryOperand, Operand } from './decode.js';
 import { AC, ARITHMETIC_FLAGS, DF, ID, IF, IOPL, NT, RF, TF } from './flags.js';
 import { GuestFault, GuestStopped, Vector } from './guest-fault.js';
 import { type GuestMemory, halves } from './guest-memory.js';
@@ -72,6 +72,7 @@ export class SystemUnit {
   readonly #recorder: Recorder;
   readonly #platform: Platform;
   readonly #invalidatePage: (low: number, high: number) => void;
+  readonly #bits: Bits;
   readonly #handlers: ReadonlyMap<Mnemonic, (insn: Insn) => SystemResult>;
 
   constructor(
@@ -80,7 +81,9 @@ export class SystemUnit {
     recorder: Recorder,
     platform: Platform,
     invalidatePage: (low: number, high: number) => void,
+    bits: Bits,
   ) {
+    this.#bits = bits;
     this.#cpu = cpu;
     this.#memory = memory;
     this.#recorder = recorder;
@@ -144,7 +147,7 @@ export class SystemUnit {
     if (memory.addressBits !== 64) address = BigInt.asUintN(memory.addressBits, address);
     if (memory.segment === 4) address += cpu.fsBase;
     if (memory.segment === 5) address += cpu.gsBase;
-    return BigInt.asUintN(64, address);
+    return BigInt.asUintN(this.#bits, address);
   }
 
   #operandAddress(insn: Insn): bigint {

@@ -1,4 +1,4 @@
-import type { DecodedBlock } from './decode.js';
+import type { Bits, DecodedBlock } from './decode.js';
 import { discoverFragment, type Fragment, pageOf, samePage } from './fragment.js';
 import { type EmitterContext, FunctionEmitter, fragmentParameters, type Helpers } from './lift/function-emitter.js';
 import { TABLE_SIZE } from './runtime-module.js';
@@ -39,6 +39,7 @@ interface Unit {
 export interface TranslatorHost {
   readonly memory: WebAssembly.Memory;
   readonly memoryPages: number;
+  readonly bits: Bits;
   readonly record: boolean;
   readonly passedRegisters: readonly number[];
   /** Functions that generated code imports under `h`. */
@@ -390,6 +391,7 @@ class UnitBuilder implements Linker {
     this.#builder = new ModuleBuilder(host);
     this.#unit = { entries: [], blocks: new Set(), carefulKeys: [], stubs: [], module: undefined };
     this.#context = {
+      bits: host.bits,
       record: host.record,
       helpers: this.#builder.helpers,
       passedRegisters: host.passedRegisters,

@@ -384,10 +384,14 @@ const GENERAL_PROTECTION = 13;
 /** cmpxchg16b: rdx:rax against m128, which must be aligned. */
 const compareExchange16: Lifter = (e) => {
   const { code } = e;
-  e.effectiveAddress();
+  const address = (): void => {
+    e.effectiveAddress();
+    e.addSegmentBase(e.insn.memory?.segment ?? -1, 16);
+  };
+  address();
   code.op(Op.i32WrapI64).i32(15).op(Op.i32And);
   e.faultIf(GENERAL_PROTECTION);
-  e.effectiveAddress();
+  address();
   const place = e.accessAddress(16, true);
   const upper: Place = { local: place.local, offset: place.offset + 8 };
   e.load(place, 64);

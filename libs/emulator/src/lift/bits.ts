@@ -26,6 +26,8 @@ const bitOperand = (e: FunctionEmitter, width: Width, writes: boolean): Place =>
   if (offset.kind !== 'register') return e.accessOperand(width / 8, writes);
   e.effectiveAddress();
   addBitDisplacement(e, offset, width);
+  e.wrap();
+  e.addSegmentBase(e.insn.memory?.segment ?? -1, width / 8);
   return e.accessAddress(width / 8, writes);
 };
 

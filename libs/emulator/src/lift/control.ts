@@ -44,6 +44,10 @@ const directTarget = (block: DecodedBlock): number => {
 /** loop, loope, loopne: rcx counts down; jrcxz: tests it. */
 const countedCondition = (e: FunctionEmitter, mnemonic: Mnemonic): void => {
   const { code } = e;
+  if (e.insn.addressBits === 16) {
+    countedInCx(e, mnemonic);
+    return;
+  }
   const narrow = mnemonic === Mnemonic.Jecxz || e.insn.addressBits === 32;
   const cut = (): void => {
     if (narrow) code.i64(0xffffffffn).op(Op.i64And);
@@ -66,6 +70,27 @@ const countedCondition = (e: FunctionEmitter, mnemonic: Mnemonic): void => {
   code.op(Op.i32And);
 };
 
+const CX = { kind: 'register', register: RCX, width: 16, high: false } as const;
+
+/** The same with an address-size prefix in 32-bit code: the upper half of ecx stays. */
+const countedInCx = (e: FunctionEmitter, mnemonic: Mnemonic): void => {
+  const { code } = e;
+  e.readRegister(CX);
+  if (mnemonic === Mnemonic.Jcxz) {
+    code.op(Op.i32Eqz);
+    return;
+  }
+  code.i32(1).op(Op.i32Sub);
+  e.mask(16);
+  e.writeRegister(CX);
+  e.flushRegisters();
+  e.readRegister(CX);
+  code.op(Op.i32Eqz).op(Op.i32Eqz);
+  if (mnemonic === Mnemonic.Loop) return;
+  e.pushCondition(mnemonic === Mnemonic.Loope ? 4 : 5);
+  code.op(Op.i32And);
+};
+
 const branch = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => {
   const { mnemonic } = e.insn;
   e.retireBlock(e.block);
@@ -77,11 +102,26 @@ const branch = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => 
 };
 
 const pushReturnAddress = (e: FunctionEmitter, address: number): void => {
-  const place = e.accessRegister(RSP, -8, 8, true);
-  e.store(place, 64, () => e.code.i64(BigInt(address)));
+  const bytes = e.bits / 8;
+  const place = e.accessRegister(RSP, -bytes, bytes, true);
+  e.store(place, e.bits, () => e.constant(BigInt(address), e.bits));
   e.gpr(RSP);
-  e.code.i64(8n).op(Op.i64Sub);
+  e.code.i64(BigInt(bytes)).op(Op.i64Sub);
+  e.wrap();
   e.setGpr(RSP);
+};
+
+/** Keeps the address on the stack, of the mode's width, as i64. */
+const keepTarget = (e: FunctionEmitter): number => {
+  if (e.bits === 32) e.code.op(Op.i64ExtendI32U);
+  return e.keep(64);
+};
+
+/** A near transfer with 16-bit operands in 32-bit code, which cuts EIP. */
+const isNarrow = (e: FunctionEmitter): boolean => {
+  const [to] = e.insn.operands;
+  const narrowOperand = (to?.kind === 'register' || to?.kind === 'memory') && to.width === 16;
+  return e.bits === 32 && (narrowOperand || Math.abs(e.insn.stackIncrement) === 2);
 };
 
 const callDirect = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => {
@@ -91,21 +131,22 @@ const callDirect = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void
 };
 
 const indirect = (e: FunctionEmitter, block: DecodedBlock, isCall: boolean): void => {
-  e.read(e.operand(0), 64);
-  const target = e.keep(64);
+  e.read(e.operand(0), e.bits);
+  const target = keepTarget(e);
   if (isCall) pushReturnAddress(e, block.next);
   e.retireBlock(e.block);
   exitIndirect(e, target);
 };
 
 const returnNear = (e: FunctionEmitter): void => {
-  const place = e.accessRegister(RSP, 0, 8, false);
-  e.load(place, 64);
-  const target = e.keep(64);
+  const place = e.accessRegister(RSP, 0, e.bits / 8, false);
+  e.load(place, e.bits);
+  const target = keepTarget(e);
   const released = e.insn.operands[0];
-  const bytes = 8n + (released?.kind === 'immediate' ? BigInt.asUintN(16, released.value) : 0n);
+  const bytes = BigInt(e.bits / 8) + (released?.kind === 'immediate' ? BigInt.asUintN(16, released.value) : 0n);
   e.gpr(RSP);
   e.code.i64(bytes).op(Op.i64Add);
+  e.wrap();
   e.setGpr(RSP);
   e.retireBlock(e.block);
   exitIndirect(e, target);
@@ -234,6 +275,10 @@ const systemReturn = (e: FunctionEmitter): void => {
 /** Emits the transfer of control at a block's end; the last instruction has begun, and others have been lifted. */
 export const endBlock = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => {
   const { kind } = block.shape.end;
+  if (NEAR.has(kind) && isNarrow(e)) {
+    e.endInSystem();
+    return;
+  }
   switch (kind) {
     case 'jump':
       e.retireBlock(e.block);
@@ -280,6 +325,8 @@ export const endBlock = (e: FunctionEmitter, block: DecodedBlock, exits: Exits):
 
 /** Ends whose last instruction is lifted by `endBlock` itself, not by a lifter. */
 export const liftedByEnd = (block: DecodedBlock): boolean => ENDS.has(block.shape.end.kind);
+
+const NEAR = new Set<DecodedBlock['shape']['end']['kind']>(['call', 'indirect-jump', 'indirect-call', 'return']);
 
 const ENDS = new Set<DecodedBlock['shape']['end']['kind']>([
   'jump',

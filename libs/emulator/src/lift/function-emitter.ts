@@ -1,4 +1,4 @@
-import type { DecodedBlock, Insn, Operand, Width } from '../decode.js';
+import type { Bits, DecodedBlock, Insn, Operand, Width } from '../decode.js';
 import { FlagOperation, FlagReader, flagKindCode, type KnownFlags } from '../flags.js';
 import { BaseValues, type PlannedAccess, planOperand, planRanges, type Range } from '../ranges.js';
 import { FLAGS_DYNAMIC, FLAGS_IN_MEMORY, type RawBlock, type Site } from '../sites.js';
@@ -23,6 +23,7 @@ export interface Helpers {
 
 /** What all functions of a machine have in common. */
 export interface EmitterContext {
+  readonly bits: Bits;
   readonly record: boolean;
   readonly helpers: Helpers;
   /** Registers that fragments pass to each other as parameters, in order. */
@@ -64,6 +65,10 @@ export interface Place {
 }
 
 const PAGE_MASK = -4096n;
+const LOW_HALF = 0xffffffffn;
+const FS = 4;
+const GS = 5;
+const GENERAL_PROTECTION = 13;
 const MEMORY_FLAGS: FlagState = { kind: 'memory' };
 const DYNAMIC_FLAGS: FlagState = { kind: 'dynamic' };
 
@@ -84,6 +89,8 @@ const typeOf = (width: Width): ValueType => (width === 64 ? I64 : I32);
 export class FunctionEmitter {
   readonly code: CodeWriter;
   readonly context: EmitterContext;
+  /** Also of the general registers and of what a call pushes. */
+  readonly bits: Bits;
   readonly user: boolean;
   /** A careful function checks each access by itself and can stop after any instruction. */
   readonly careful: boolean;
@@ -111,6 +118,7 @@ export class FunctionEmitter {
 
   constructor(context: EmitterContext, user: boolean, careful: boolean) {
     this.context = context;
+    this.bits = context.bits;
     this.user = user;
     this.careful = careful;
     const passed = context.passedRegisters;
@@ -547,8 +555,13 @@ export class FunctionEmitter {
 
   // ---- memory ----
 
-  /** Pushes the effective address, as i64, segment base included. */
-  effectiveAddress(withSegment = true): void {
+  /** Cuts the address on the stack to 32 bits in 32-bit code, whose registers have zero in their upper halves. */
+  wrap(): void {
+    if (this.bits === 32) this.code.i64(LOW_HALF).op(Op.i64And);
+  }
+
+  /** Pushes the effective address, as i64. */
+  effectiveAddress(): void {
     const memory = this.insn.memory;
     if (memory === undefined) throw new Error('the instruction has no memory operand');
     const { code } = this;
@@ -568,23 +581,33 @@ export class FunctionEmitter {
       code.i64(displacement);
       if (pushed) code.op(Op.i64Add);
     }
-    if (addressBits !== 64) code.i64(addressBits === 32 ? 0xffffffffn : 0xffffn).op(Op.i64And);
-    if (withSegment) this.addSegmentBase(memory.segment);
+    if (addressBits !== 64) code.i64(addressBits === 32 ? LOW_HALF : 0xffffn).op(Op.i64And);
   }
 
-  /** Adds the base of a selector register to the address on the stack. */
-  addSegmentBase(segment: number): void {
-    if (segment === 4) this.code.loadAt(Op.i64Load, STATE.fsBase).op(Op.i64Add);
-    else if (segment === 5) this.code.loadAt(Op.i64Load, STATE.gsBase).op(Op.i64Add);
+  /** Turns the offset on the stack into the linear address of `bytes` bytes in a segment; in 32-bit code they must lie within its limit. */
+  addSegmentBase(segment: number, bytes: number): void {
+    if (segment !== FS && segment !== GS) return;
+    if (this.bits === 32) this.checkSegment(segment === FS ? STATE.fsEnd : STATE.gsEnd, bytes);
+    this.code.loadAt(Op.i64Load, segment === FS ? STATE.fsBase : STATE.gsBase).op(Op.i64Add);
+    this.wrap();
+  }
+
+  private checkSegment(end: number, bytes: number): void {
+    const { code } = this;
+    const offset = this.scratch(I64);
+    code.tee(offset).i64(BigInt(bytes)).op(Op.i64Add).loadAt(Op.i64Load, end).op(Op.i64GtU);
+    this.faultIf(GENERAL_PROTECTION);
+    code.get(offset);
   }
 
   /** Checks the explicit memory operand and records its address. */
   accessOperand(bytes: number, writes: boolean): Place {
     const memory = this.insn.memory;
     if (memory === undefined) throw new Error('the instruction has no memory operand');
-    const planned = this.careful ? undefined : planOperand(this.#values, memory, bytes, writes);
+    const planned = this.careful ? undefined : planOperand(this.#values, memory, bytes, writes, this.bits);
     if (planned !== undefined) return this.accessPlanned(planned, () => this.effectiveAddress());
     this.effectiveAddress();
+    this.addSegmentBase(memory.segment, bytes);
     return this.accessAddress(bytes, writes);
   }
 
@@ -592,7 +615,9 @@ export class FunctionEmitter {
   accessRegister(register: number, displacement: number, bytes: number, writes: boolean): Place {
     const push = (): void => {
       this.gpr(register);
-      if (displacement !== 0) this.code.i64(BigInt(displacement)).op(Op.i64Add);
+      if (displacement === 0) return;
+      this.code.i64(BigInt(displacement)).op(Op.i64Add);
+      this.wrap();
     };
     if (!this.careful) return this.accessPlanned(this.#values.plan(register, displacement, bytes, writes), push);
     push();
@@ -607,7 +632,10 @@ export class FunctionEmitter {
     }
     const range = this.rangeFor(access);
     pushAddress();
-    if (access.offset !== range.low) this.code.i64(BigInt(range.low - access.offset)).op(Op.i64Add);
+    if (access.offset !== range.low) {
+      this.code.i64(BigInt(range.low - access.offset)).op(Op.i64Add);
+      this.wrap();
+    }
     const local = this.code.local(I32);
     this.check(local, {
       firstOffset: access.offset - range.low,

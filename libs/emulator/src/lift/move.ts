@@ -106,7 +106,7 @@ const extendMove =
 const loadAddress: Lifter = (e) => {
   const to = e.operand(0);
   if (to.kind !== 'register') throw new Error('lea writes a register');
-  e.effectiveAddress(false);
+  e.effectiveAddress();
   if (to.width !== 64) {
     e.code.op(Op.i32WrapI64);
     e.mask(to.width);
@@ -114,11 +114,12 @@ const loadAddress: Lifter = (e) => {
   e.writeRegister(to);
 };
 
-const pushWidth = (e: FunctionEmitter): Width => (Math.abs(e.insn.stackIncrement) === 2 ? 16 : 64);
+const pushWidth = (e: FunctionEmitter): Width => (Math.abs(e.insn.stackIncrement) === 2 ? 16 : e.bits);
 
 const addToStack = (e: FunctionEmitter, bytes: number): void => {
   e.gpr(RSP);
   e.code.i64(BigInt(bytes)).op(Op.i64Add);
+  e.wrap();
   e.setGpr(RSP);
 };
 
@@ -167,7 +168,11 @@ const pop: Lifter = (e) => {
 const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
   const usesStackPointer = e.insn.memory?.base === RSP;
   e.effectiveAddress();
-  if (usesStackPointer) e.code.i64(BigInt(width / 8)).op(Op.i64Add);
+  if (usesStackPointer) {
+    e.code.i64(BigInt(width / 8)).op(Op.i64Add);
+    e.wrap();
+  }
+  e.addSegmentBase(e.insn.memory?.segment ?? -1, width / 8);
   const place = e.accessAddress(width / 8, true);
   e.store(place, width, () => e.code.get(value));
   addToStack(e, width / 8);
@@ -175,19 +180,59 @@ const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
 
 /** The address goes to where assembly/ expects it. */
 const invalidatePage: Lifter = (e) => {
-  e.code.storeAt(Op.i64Store, STATE.scratch0, () => e.effectiveAddress());
+  e.code.storeAt(Op.i64Store, STATE.scratch0, () => {
+    e.effectiveAddress();
+    e.addSegmentBase(e.insn.memory?.segment ?? -1, 1);
+  });
   e.endInSystem();
 };
 
 const leaveFrame: Lifter = (e) => {
-  const place = e.accessRegister(RBP, 0, 8, false);
-  e.load(place, 64);
-  const value = e.keep(64);
+  const bytes = e.bits / 8;
+  const place = e.accessRegister(RBP, 0, bytes, false);
+  e.load(place, e.bits);
+  const value = e.keep(e.bits);
   e.gpr(RBP);
-  e.code.i64(8n).op(Op.i64Add);
+  e.code.i64(BigInt(bytes)).op(Op.i64Add);
+  e.wrap();
   e.setGpr(RSP);
   e.code.get(value);
-  e.setGpr(RBP);
+  e.writeRegister({ kind: 'register', register: RBP, width: e.bits, high: false });
+};
+
+const general = (register: number, width: Width): Operand & { kind: 'register' } => ({
+  kind: 'register',
+  register,
+  width,
+  high: false,
+});
+
+/** pusha: ax cx dx bx, the old sp, bp si di. */
+const pushAll: Lifter = (e) => {
+  const bytes = Math.abs(e.insn.stackIncrement) / 8;
+  const width: Width = bytes === 2 ? 16 : 32;
+  for (let register = 0; register < 8; register += 1) {
+    const place = e.accessRegister(RSP, -bytes * (register + 1), bytes, true);
+    e.store(place, width, () => e.readRegister(general(register, width)));
+  }
+  addToStack(e, -8 * bytes);
+};
+
+/** popa: the saved stack pointer is skipped. All words are read before a register changes. */
+const popAll: Lifter = (e) => {
+  const bytes = e.insn.stackIncrement / 8;
+  const width: Width = bytes === 2 ? 16 : 32;
+  const values: [number, number][] = [];
+  for (let register = 7; register >= 0; register -= 1) {
+    if (register === RSP) continue;
+    e.load(e.accessRegister(RSP, bytes * (7 - register), bytes, false), width);
+    values.push([register, e.keep(width)]);
+  }
+  addToStack(e, 8 * bytes);
+  for (const [register, value] of values) {
+    e.code.get(value);
+    e.writeRegister(general(register, width));
+  }
 };
 
 const conditionalMove =
@@ -231,7 +276,7 @@ const translateByte: Lifter = (e) => {
   e.readRegister(AL);
   e.code.op(Op.i64ExtendI32U).op(Op.i64Add);
   if (memory?.addressBits === 32) e.code.i64(0xffffffffn).op(Op.i64And);
-  e.addSegmentBase(memory?.segment ?? -1);
+  e.addSegmentBase(memory?.segment ?? -1, 1);
   e.load(e.accessAddress(1, false), 8);
   e.writeRegister(AL);
 };
@@ -384,8 +429,14 @@ export const MOVES: readonly (readonly [Mnemonic, Lifter])[] = [
   [Mnemonic.Cld, changeSystemFlag(DF, false)],
   [Mnemonic.Std, changeSystemFlag(DF, true)],
   [Mnemonic.Pushf, pushFlagsRegister],
+  [Mnemonic.Pushfd, pushFlagsRegister],
   [Mnemonic.Pushfq, pushFlagsRegister],
+  [Mnemonic.Pusha, pushAll],
+  [Mnemonic.Pushad, pushAll],
+  [Mnemonic.Popa, popAll],
+  [Mnemonic.Popad, popAll],
   [Mnemonic.Popf, popFlagsRegister],
+  [Mnemonic.Popfd, popFlagsRegister],
   [Mnemonic.Popfq, popFlagsRegister],
   [Mnemonic.Sti, enableInterrupts],
   [Mnemonic.Cli, disableInterrupts],

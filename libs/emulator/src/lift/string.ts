@@ -7,6 +7,8 @@ import { flagFrom } from './arithmetic.js';
 import type { FunctionEmitter } from './function-emitter.js';
 import type { Lifter } from './lifter.js';
 
+const UNDEFINED_OPCODE = 6;
+
 export const RAX = 0;
 export const RCX = 1;
 export const RSI = 6;
@@ -41,11 +43,11 @@ const accumulator = (width: Width): Operand & { kind: 'register' } => ({
 });
 
 /** Pushes si or di as an address, with its segment's base. */
-const pushAddress = (e: FunctionEmitter, register: number): void => {
+const pushAddress = (e: FunctionEmitter, register: number, bytes: number): void => {
   e.gpr(register);
   const memory = e.insn.memory;
   if (memory?.addressBits === 32) e.code.i64(0xffffffffn).op(Op.i64And);
-  if (register === RSI && memory !== undefined) e.addSegmentBase(memory.segment);
+  if (register === RSI && memory !== undefined) e.addSegmentBase(memory.segment, bytes);
 };
 
 /** Moves si or di by one element, down when DF is set. */
@@ -67,12 +69,12 @@ const stepRegister = (e: FunctionEmitter, register: number, bytes: number): void
 const single = (e: FunctionEmitter, action: StringAction, bytes: number): void => {
   const width = WIDTHS[bytes] ?? 64;
   const readAt = (register: number): number => {
-    pushAddress(e, register);
+    pushAddress(e, register, bytes);
     e.load(e.accessAddress(bytes, false), width);
     return e.keep(width);
   };
   const writeAtDi = (push: () => void): void => {
-    pushAddress(e, RDI);
+    pushAddress(e, RDI, bytes);
     e.store(e.accessAddress(bytes, true), width, push);
   };
   const compareFlags = (a: number, b: number): void => {
@@ -123,7 +125,8 @@ const repeated = (e: FunctionEmitter, action: StringAction): void => {
 const stringOperation =
   (action: StringAction, bytes: number): Lifter =>
   (e) => {
-    if (e.insn.rep || e.insn.repne) repeated(e, action);
+    if (e.insn.memory?.addressBits === 16) e.endInFault(UNDEFINED_OPCODE);
+    else if (e.insn.rep || e.insn.repne) repeated(e, action);
     else single(e, action, bytes);
   };
 
