@@ -8,6 +8,7 @@ const LAYERS = {
   guests: ['primitives', 'x86', 'pvops', 'trace', 'emulator'],
   contracts: ['primitives', 'pvops'],
   analysis: ['primitives', 'x86', 'trace', 'pvops', 'contracts'],
+  'kafka-local': ['primitives'],
   'event-log': ['primitives', 'contracts'],
   'column-store': ['primitives', 'contracts'],
 };

@@ -38,6 +38,8 @@ export const ERROR_CODES = {
   'log/locked': { status: 503, retriable: true },
   'log/disk-full': { status: 507, retriable: true },
   'log/unhandled': { status: 500, retriable: false },
+  'broker/missing-tool': { status: 500, retriable: false },
+  'broker/not-started': { status: 500, retriable: false },
   'store/unavailable': { status: 503, retriable: true },
   'store/locked': { status: 503, retriable: true },
   'store/disk-full': { status: 507, retriable: true },
