@@ -25,7 +25,9 @@ export const ITERATIONS: Readonly<Partial<Record<Workload, number>>> = { mix: 40
 export const UNITS: Readonly<Record<string, string>> = {
   'plain-loop': 'Mturns/s',
   'execute.mips': 'M instructions/s',
+  'execute.cold.mips': 'M instructions/s',
   'record.mips': 'M instructions/s',
+  'record.cold.mips': 'M instructions/s',
   'encode.mips': 'M instructions/s',
   'compress.mips': 'M instructions/s',
   'analyse.mips': 'M instructions/s',
