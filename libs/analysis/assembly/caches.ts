@@ -34,8 +34,9 @@ const SLACK: usize = 2560;
 export const QUEUE_BYTES: usize = (BATCH + SLACK) * (FIRST_ENTRY + 2 * SECOND_ENTRY) + 64;
 
 let firstQueue: usize = 0;
-let firstFull: usize = 0;
-let firstEnd: usize = 0;
+export let firstFull: usize = 0;
+/** Where the next reference is queued. The hot loop keeps it in a local. */
+export let firstEnd: usize = 0;
 let secondQueue: usize = 0;
 /** A count that nobody reads. */
 let nowhere: usize = 0;
@@ -82,27 +83,30 @@ export function add(record: usize, counter: usize, amount: u32): void {
   store<u32>(record + counter, load<u32>(record + counter) + amount);
 }
 
+export function setQueueEnd(end: usize): void {
+  firstEnd = end;
+}
+
+/** The first pass over the fetch of a line, and below over a reference to data: queued at `queue`; returns the queue's new end. */
 // @ts-ignore: decorator
 @inline
-export function fetch(line: u32, cold: usize): void {
+export function fetch(queue: usize, line: u32, cold: usize): usize {
   const set = line & l1iMask;
   const front = l1iFront + (set << 2);
-  const queue = firstEnd;
   const same = load<u32>(front) == line;
   store<u32>(front, line);
   store<u32>(queue, l1iSets + (set << l1iShift));
   store<u32>(queue, line, 4);
   store<u32>(queue, cold, 8);
-  firstEnd = queue + (same ? 0 : FIRST_ENTRY);
+  return queue + (same ? 0 : FIRST_ENTRY);
 }
 
 /** `dirty` is DIRTY for a write. A front collects its dirty bit until another line displaces it. */
 // @ts-ignore: decorator
 @inline
-export function reference(line: u32, dirty: u32, cold: usize): void {
+export function reference(queue: usize, line: u32, dirty: u32, cold: usize): usize {
   const set = line & l1dMask;
   const front = l1dFront + (set << 2);
-  const queue = firstEnd;
   const before = load<u32>(front);
   const wasDirty = before & DIRTY;
   const same = (before & EMPTY) == line;
@@ -110,10 +114,10 @@ export function reference(line: u32, dirty: u32, cold: usize): void {
   store<u32>(queue, l1dSets + (set << l1dShift));
   store<u32>(queue, line | wasDirty, 4);
   store<u32>(queue, cold + 4, 8);
-  firstEnd = queue + (same ? 0 : FIRST_ENTRY);
+  return queue + (same ? 0 : FIRST_ENTRY);
 }
 
-/** Before each block, and in loops over references: keeps the room that `fetch` and `reference` rely on. */
+/** In loops over references: keeps the room that `fetch` and `reference` rely on. */
 // @ts-ignore: decorator
 @inline
 export function keepRoom(): void {

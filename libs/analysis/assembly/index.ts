@@ -2,7 +2,9 @@
  * The hot loop of the analysis: runs the columns of docs/adr/002 through caches and branch predictor and counts per block.
  * The caller lays out the memory (layout.ts), interns the chunk's blocks, and turns the counts into statistics.
  */
-import { add, drain, fetch, keepRoom, l1dWays, lineShift, reference } from './caches';
+import {
+  add, drain, fetch, firstEnd, firstFull, keepRoom, l1dWays, lineShift, reference, setQueueEnd,
+} from './caches';
 import {
   CALL,
   COLD,
@@ -144,6 +146,8 @@ export function run(): i32 {
   const shift = lineShift;
   const lineBytes: u32 = 1 << shift;
   const offsetMask = lineBytes - 1;
+  const full = firstFull;
+  let queue = firstEnd;
 
   while (event < limit) {
     const word = load<u32>(event);
@@ -153,16 +157,20 @@ export function run(): i32 {
       const shape = load<u32>(block, SHAPE);
       const slots: usize = (shape >>> SLOTS_SHIFT) & SLOTS_MASK;
       if (((following | shape) & SLOW) == 0 && address + (slots << 2) <= addressLimit) {
-        keepRoom();
+        if (queue >= full) {
+          setQueueEnd(queue);
+          drain();
+          queue = firstEnd;
+        }
         const start = load<u32>(block, START);
         const taken = arrive(kind, prev, end, start);
         const cold: usize = load<u32>(block, COLD);
         let line = load<u32>(block, LINE);
         let references = <u32>(taken || line != last);
-        fetch(line, cold);
+        queue = fetch(queue, line, cold);
         last = line + (shape & LINES_MASK) - 1;
         while (line < last) {
-          fetch(++line, cold);
+          queue = fetch(queue, ++line, cold);
           references++;
         }
         store<u32>(block, load<u32>(block, EXECUTIONS) + 1, EXECUTIONS);
@@ -173,8 +181,11 @@ export function run(): i32 {
         for (; slot < slotsEnd; slot += 2, address += 4) {
           const at = load<u32>(address);
           const use = <u32>load<u16>(slot);
-          if ((at & offsetMask) + (use >>> 2) > lineBytes) touch(at, use >>> 2, use, cold);
-          else reference(at >>> shift, (use & WRITE) << 30, cold);
+          if ((at & offsetMask) + (use >>> 2) > lineBytes) {
+            setQueueEnd(queue);
+            touch(at, use >>> 2, use, cold);
+            queue = firstEnd;
+          } else queue = reference(queue, at >>> shift, (use & WRITE) << 30, cold);
         }
         prev = block;
         kind = (shape >>> KIND_SHIFT) & 0xf;
@@ -186,8 +197,10 @@ export function run(): i32 {
     eventCursor = event;
     addressCursor = address;
     setPosition(prev, kind, end, last);
+    setQueueEnd(queue);
     const status = step(word);
     if (status != DONE) drain();
+    queue = firstEnd;
     event = eventCursor;
     address = addressCursor;
     prev = previous;
@@ -199,6 +212,7 @@ export function run(): i32 {
   eventCursor = event;
   addressCursor = address;
   setPosition(prev, kind, end, last);
+  setQueueEnd(queue);
   drain();
   return DONE;
 }
@@ -282,7 +296,7 @@ function fetchLines(block: usize, cold: usize, lines: u32, taken: bool): void {
   for (let i: u32 = 0; i < lines; i++) {
     const line = i < inFirstPage ? first + i : second + (i - inFirstPage);
     if (line == lastLine && !(taken && i == 0)) continue;
-    fetch(line, cold);
+    setQueueEnd(fetch(firstEnd, line, cold));
     references++;
     lastLine = line;
   }
@@ -333,9 +347,9 @@ function touch(at: u32, width: u32, use: u32, cold: usize): void {
   keepRoom();
   const first = at >>> lineShift;
   const end = (at + max<u32>(width, 1) - 1) >>> lineShift;
-  reference(first, (use & WRITE) << 30, cold);
+  setQueueEnd(reference(firstEnd, first, (use & WRITE) << 30, cold));
   for (let line = first; line != end; ) {
-    reference(++line & (0xffffffff >>> lineShift), (use & WRITE) << 30, cold);
+    setQueueEnd(reference(firstEnd, ++line & (0xffffffff >>> lineShift), (use & WRITE) << 30, cold));
     count(use, 1, cold);
   }
 }
@@ -379,7 +393,7 @@ function runElements(block: usize, cold: usize, slots: u32, elements: u32, backw
     for (let i: u32 = 0; i < slots; i++) {
       const use = <u32>load<u16>(list + (i << 1));
       const at = elementAt(i, use >>> 2, done, backward);
-      if (together > 1) reference(at >>> lineShift, (use & WRITE) << 30, cold);
+      if (together > 1) setQueueEnd(reference(firstEnd, at >>> lineShift, (use & WRITE) << 30, cold));
       else touch(at, use >>> 2, use, cold);
       count(use, together, cold);
     }
