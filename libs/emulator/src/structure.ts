@@ -21,7 +21,8 @@ export interface Linker {
 
 /** A label of the structured code that surrounds the current place. */
 type Label =
-  | { readonly kind: 'loop'; readonly node: Node }
+  /** `registers` are in locals wherever control comes back to the loop's begin. */
+  | { readonly kind: 'loop'; readonly node: Node; readonly registers: number }
   | { readonly kind: 'before'; readonly node: Node }
   | { readonly kind: 'if' };
 
@@ -60,10 +61,10 @@ export class FragmentWriter {
     const e = this.#e;
     e.makeFlagsDynamic();
     const used = registersOfLoop(node, this.#fragment.nodes.values());
-    for (let register = 0; register < 16; register += 1) if ((used & (1 << register)) !== 0) e.ensure(register);
+    e.ensureAll(used);
     e.continueFromMany(e.available);
     e.code.loop();
-    this.#labels.push({ kind: 'loop', node });
+    this.#labels.push({ kind: 'loop', node, registers: e.available });
     this.#within(node, meeting);
     this.#labels.pop();
     e.code.end();
@@ -107,6 +108,7 @@ export class FragmentWriter {
     }
     if (back) {
       e.makeFlagsDynamic();
+      for (const label of this.#labels) if (label.kind === 'loop' && label.node === to) e.ensureAll(label.registers);
       e.checkpoint(() => e.storeRip(address));
       e.code.br(this.#depth('loop', to));
       return;

@@ -87,6 +87,16 @@ describe('a guest', () => {
   });
 });
 
+describe('a loop', () => {
+  it('goes on with the registers that a rep string instruction in it has changed', () => {
+    // mov esi, CODE_AT; mov ebx, 3; jmp 1f; 1: mov edx, esi; mov ecx, 1; rep lodsb; dec ebx; jnz 1b; mov eax, edx; marker
+    const head = [0xbe, 0, 0, 1, 0, 0xbb, 3, 0, 0, 0, 0xeb, 0];
+    const body = [0x89, 0xf2, 0xb9, 1, 0, 0, 0, 0xf3, 0xac, 0xff, 0xcb, 0x75, 0xf3];
+    const exit = machineAt([...head, ...body, 0x89, 0xd0, 0xe7, 0xe0]).run();
+    expect(exit).toEqual({ kind: 'marker', code: CODE_AT + 2 });
+  });
+});
+
 describe('text that changes', () => {
   it('is executed as it is now, also when the running block writes over what follows in itself', () => {
     // mov byte [rip+1], 9 ; mov eax, 7 → 9 ; marker eax

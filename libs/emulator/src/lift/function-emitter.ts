@@ -273,6 +273,11 @@ export class FunctionEmitter {
     this.#available |= bit;
   }
 
+  /** The same for a bit set of registers. */
+  ensureAll(registers: number): void {
+    for (let register = 0; register < 16; register += 1) if ((registers & (1 << register)) !== 0) this.ensure(register);
+  }
+
   gprLocal(register: number): number {
     const local = this.#gpr[register];
     if (local === undefined) throw new RangeError(`no general register ${register}`);
