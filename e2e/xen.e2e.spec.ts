@@ -68,12 +68,34 @@ describe('a 64-bit Xen guest through the command line', () => {
     });
   }, 100_000);
 
+  it('has its traps counted and costed by kind, beside its own cycles', () => {
+    const [cycles] = documentOf(folder, 'run', ...XEN, '--stage', 'v2.6.30').cycles;
+    const costs: Record<string, number> = {
+      hypercall: 500,
+      'multicall-entry': 100,
+      'emulated-write': 3000,
+      exception: 1000,
+      'system-call': 500,
+    };
+    expect(cycles.traps.map(({ kind }: { kind: string }) => kind)).toEqual(Object.keys(costs));
+    for (const trap of cycles.traps) {
+      expect(trap.count).toBeGreaterThan(5);
+      expect(trap.cycles).toBe(trap.count * (costs[trap.kind] ?? 0));
+    }
+    const sum = cycles.traps.reduce((all: number, trap: { cycles: number }) => all + trap.cycles, 0);
+    expect(cycles.hypervisorCycles).toBe(sum);
+    expect(cycles.totalCycles).toBe(cycles.guestCycles + sum);
+  }, 100_000);
+
   it('is compared with native nopv', () => {
     documentOf(folder, 'run', '--stage', 'nopv', '--workload', 'fork', '--seed', '1');
     const { rows } = documentOf(folder, 'compare', '--guest', 'xen', '--metric', 'instructions');
     expect(rows).toHaveLength(1);
     expect(rows[0]).toMatchObject({ guest: 'xen', stage: 'v2.6.30', metric: 'instructions' });
     expect(rows[0].overheadPercent).toBeGreaterThan(50);
+    const at = (metric: string): number =>
+      documentOf(folder, 'compare', '--guest', 'xen', '--metric', metric).rows[0].value;
+    expect(at('totalCycles')).toBe(at('guestCycles') + at('hypervisorCycles'));
   }, 100_000);
 
   it.each([

@@ -1,16 +1,9 @@
-import {
-  METRICS,
-  type Metric,
-  type MetricSource,
-  metricsOf,
-  noCounts,
-  overhead,
-  shareRemoved,
-} from '@pvtrail/analysis';
-import type { ColumnStore, Comparison, StatisticsRow } from '@pvtrail/column-store';
+import { METRICS, type Metric, overhead, shareRemoved } from '@pvtrail/analysis';
+import type { ColumnStore } from '@pvtrail/column-store';
 import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import Table from 'cli-table3';
 import { compactTable } from './compact-table.js';
+import { costedGuests, kernelMetrics, type Metrics } from './kernel-metrics.js';
 
 /** One metric of the kernel's instructions of one guest (definitions §4). Overheads are relative to native `nopv` of the same workload. */
 export interface ComparisonRow {
@@ -40,7 +33,15 @@ const guestKey = (row: Keyed): string => [row.type, row.stage, workloadKey(row)]
 export const compareRuns = async (store: ColumnStore, runs: readonly RunId[]): Promise<ComparisonRow[]> => {
   const totals = await store.comparison({ runs, by: BY });
   const causes = await store.statistics({ runs, by: BY, of: 'cause' });
-  const guests = [...Map.groupBy(totals, guestKey)].map(([key, rows]) => metricsOfGuest(key, rows, causes));
+  const costs = new Map((await costedGuests(store, runs)).map((guest) => [guestKey(guest.spec), guest.costs]));
+  const guests = [...Map.groupBy(totals, guestKey)].flatMap(([key, rows]) => {
+    const [first] = rows;
+    const ofGuest = costs.get(key);
+    if (first === undefined || ofGuest === undefined) return [];
+    const ofKernel = rows.find(({ mode }) => mode === 'kernel');
+    const perCause = causes.filter((row) => guestKey(row) === key);
+    return { key: first as Keyed, metrics: kernelMetrics(ofKernel, perCause, ofGuest) };
+  });
   const find = (type: string, stage: string, like: Keyed) =>
     guests.find((guest) => guestKey(guest.key) === guestKey({ ...like, type, stage }));
   return guests
@@ -50,23 +51,6 @@ export const compareRuns = async (store: ColumnStore, runs: readonly RunId[]): P
       const base = find(String(key.type), 'v2.6.29', key)?.metrics;
       return METRICS.map((metric): ComparisonRow => rowOf(key, metric, metrics, nopv, base));
     });
-};
-
-type Metrics = Readonly<Record<Metric, number>>;
-
-const metricsOfGuest = (
-  key: string,
-  rows: readonly Comparison[],
-  causes: readonly StatisticsRow<'cause'>[],
-): { key: Keyed; metrics: Metrics } => {
-  const [first] = rows;
-  const kernel = rows.find(({ mode }) => mode === 'kernel');
-  const source = {
-    totals: { kernel: kernel ?? noCounts(), user: noCounts() },
-    perCause: causes.filter((row) => guestKey(row) === key),
-    privileged: Object.entries(kernel?.privileged ?? {}).map(([kind, count]) => ({ kind, mode: 'kernel', count })),
-  } as MetricSource;
-  return { key: first ?? {}, metrics: metricsOf(source, 'kernel') };
 };
 
 const orderOf = (key: Keyed): string =>
@@ -99,6 +83,12 @@ const rowOf = (
   };
 };
 
+const OF_HYPERVISOR: readonly Metric[] = ['traps', 'hypervisorCycles', 'totalCycles'];
+
+/** Metrics that a hypervisor makes are left out of a table about guests without one. */
+export const concerns = (metric: Metric, rows: readonly ComparisonRow[]): boolean =>
+  !OF_HYPERVISOR.includes(metric) || rows.some((row) => row.metric === 'traps' && row.value > 0);
+
 export const percent = (value: number | null): string => (value === null ? 'n/a' : `${value.toFixed(1)} %`);
 
 /** A table per guest, workload and footprint: a line per metric, a column per stage with value and overhead. */
@@ -108,6 +98,7 @@ export const comparisonTable = (rows: readonly ComparisonRow[]): string =>
       const stages = [...new Set(ofGuest.map(({ stage }) => stage))];
       const table = new Table({ head: ['metric', ...stages], style: { head: [], border: [] } });
       for (const [metric, ofMetric] of Map.groupBy(ofGuest, (row) => row.metric)) {
+        if (!concerns(metric, ofGuest)) continue;
         const cell = (row: ComparisonRow): string => {
           const share =
             row.shareRemoved === null || row.stage === 'v2.6.29' ? '' : `, ${percent(100 * row.shareRemoved)} removed`;

@@ -1,10 +1,18 @@
-import { type CycleRange, conclusionFlips, cycleRange, type Metric, shareRemoved } from '@pvtrail/analysis';
+import {
+  type CycleCosts,
+  type CycleRange,
+  conclusionFlips,
+  cycleRange,
+  type Metric,
+  shareRemoved,
+} from '@pvtrail/analysis';
 import type { ColumnStore, Comparison, GuestFilter } from '@pvtrail/column-store';
 import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import { compactTable } from './compact-table.js';
 import {
   type ComparisonRow,
   compareRuns,
+  concerns,
   metricTable,
   overheadCell,
   percent,
@@ -14,6 +22,7 @@ import {
 import type { ComputedRun } from './computed-run.js';
 import { type ContributionRow, contributionsBy, contributionTable } from './contributions.js';
 import type { EmbeddedSystem } from './embedded-system.js';
+import { costedGuests, kernelMetrics } from './kernel-metrics.js';
 import { outcomeCounts, sitesOf } from './sites.js';
 
 /** The stages that the posting's claim is held against: the series complete, and with its follow-up fixes. */
@@ -70,7 +79,7 @@ export const fleetReport = async ({ store, log }: EmbeddedSystem, run: ComputedR
   const rows = await compareRuns(store, [runId]);
   return {
     rows,
-    cycles: cycleRows(await store.comparison({ ...filter, by: ['stage'] })),
+    cycles: await cycleRows(store, filter),
     outcomes: await outcomesOf(log, store, run),
     contributions: await contributionsOf(store, filter),
     claim: { share: CLAIMED_SHARE, measured: claimOf(rows) },
@@ -79,14 +88,20 @@ export const fleetReport = async ({ store, log }: EmbeddedSystem, run: ComputedR
   };
 };
 
-const cycleRows = (totals: readonly Comparison[]): CycleRow[] => {
+const cycleRows = async (store: ColumnStore, filter: GuestFilter): Promise<CycleRow[]> => {
+  const totals = await store.comparison({ ...filter, by: ['stage'] });
+  const costs = new Map(
+    (await costedGuests(store, filter.runs)).map((guest) => [String(guest.spec.stage), guest.costs]),
+  );
+  const rangeOf = (row: Comparison, ofStage: CycleCosts): CycleRange =>
+    cycleRange((variant) => kernelMetrics(row, [], variant).totalCycles, ofStage);
   const ranges = new Map(
-    totals
-      .filter(({ mode }) => mode === 'kernel')
-      .map((row) => [
-        String(row.stage),
-        cycleRange(row, Object.entries(row.privileged).map(([kind, count]) => ({ kind, count })) as never),
-      ]),
+    totals.flatMap((row) => {
+      const ofStage = costs.get(String(row.stage));
+      return row.mode === 'kernel' && ofStage !== undefined
+        ? [[String(row.stage), rangeOf(row, ofStage)] as const]
+        : [];
+    }),
   );
   const [nopv, base] = [ranges.get('nopv'), ranges.get(BASE)];
   if (nopv === undefined || base === undefined) return [];
@@ -176,6 +191,7 @@ const summaryTable = (rows: readonly ComparisonRow[]): string => {
     ({ workload, footprint }) => workload === SUMMARY.workload && footprint === SUMMARY.footprint,
   );
   for (const metric of new Set(ofSummary.map((row) => row.metric))) {
+    if (!concerns(metric, ofSummary)) continue;
     const cells = STAGES.map((stage) => overheadCell(at(rows, metric, stage)));
     table.push([
       metric,

@@ -66,6 +66,9 @@ const PATCH: u32 = 4;
 const SPLIT: u32 = 5;
 const EXIT: u32 = 6;
 const TRAP: u32 = 7;
+// Kinds of traps that enter a handler of the guest (docs/adr/007): exception, system call, upcall
+const TRAP_EXCEPTION: u32 = 5;
+const TRAP_UPCALL: u32 = 7;
 const BACKWARD: u32 = 0x80000000;
 
 /** What the CPU pushes when it delivers: words without an error code, and their width. */
@@ -260,8 +263,12 @@ function readQualifiers(): u32 {
     else if (kind == (0x80 | SPLIT)) splits++;
     else break;
   }
-  faulted = eventCursor < eventsEnd && load<u32>(eventCursor) >>> 24 == (0x80 | EXCEPTION);
+  faulted = eventCursor < eventsEnd && isFault(load<u32>(eventCursor));
   return splits;
+}
+
+function isFault(word: u32): bool {
+  return word >>> 24 == (0x80 | EXCEPTION) || word == (EVENT << 30 | TRAP << 24 | TRAP_EXCEPTION);
 }
 
 function execute(block: usize): i32 {
@@ -431,7 +438,10 @@ function deliver(kind: u32, payload: u32): i32 {
     markerCode = payload;
     return MARKER;
   }
-  if (kind == TRAP) add(eventCounts, (512 + min<u32>(payload, 255)) << 2, 1);
+  if (kind == TRAP) {
+    add(eventCounts, (512 + min<u32>(payload, 255)) << 2, 1);
+    if (payload >= TRAP_EXCEPTION && payload <= TRAP_UPCALL) leaveForHandler();
+  }
   return kind == PATCH || kind == EXIT || kind == TRAP ? DONE : CORRUPT;
 }
 
@@ -447,7 +457,11 @@ function enterHandler(kind: u32, vector: u32): i32 {
   const words = frameWords + <u32>withCode;
   for (let i: u32 = 1; i <= words; i++) touch(frame - i * frameWordBytes, frameWordBytes, WRITE, cpuCold);
   count(WRITE, words, cpuCold);
+  leaveForHandler();
+  return DONE;
+}
+
+function leaveForHandler(): void {
   arriveInHandler(pendingKind, previous, pendingEnd);
   pendingKind = TRANSFER;
-  return DONE;
 }

@@ -1,7 +1,11 @@
-import type { Costs } from '@pvtrail/contracts';
+import type { GuestSpec } from '@pvtrail/contracts';
+import type { TrapKind } from '@pvtrail/trace';
 import type { SystemClass } from '@pvtrail/x86';
 
-/** Cycles of the guest's own work. A privileged instruction costs its figure instead of `instruction`; an L2 miss costs `l1Miss` too. */
+/**
+ * Cycles of the guest's own work, and of traps to its hypervisor. A privileged instruction costs its figure instead of `instruction`; an
+ * L2 miss costs `l1Miss` too.
+ */
 export interface CycleCosts {
   readonly instruction: number;
   readonly nop: number;
@@ -9,6 +13,7 @@ export interface CycleCosts {
   readonly l2Miss: number;
   readonly misprediction: number;
   readonly privileged: Readonly<Record<SystemClass, number>>;
+  readonly traps: Readonly<Record<TrapKind, number>>;
 }
 
 /**
@@ -53,25 +58,49 @@ export const ASSUMED_PRIVILEGED_CYCLES: Readonly<Record<SystemClass, number>> = 
   'vm-call': 0,
 };
 
-/** definitions §4. */
-export const DEFAULT_CYCLE_COSTS: CycleCosts = {
-  instruction: 0.4,
-  nop: 0.25,
-  l1Miss: 12,
-  l2Miss: 200,
-  misprediction: 15,
-  privileged: ASSUMED_PRIVILEGED_CYCLES,
+/** What one entry into the hypervisor and back costs. */
+const hypercallCycles = ({ type, bits, costs }: Costed): number => {
+  switch (type) {
+    case 'xen':
+      return bits === 64 ? costs.xen64Hypercall : costs.xen32Hypercall;
+    case 'kvm':
+      return costs.kvmExit;
+    case 'lguest':
+      return costs.lguestHypercall;
+    default:
+      return 0;
+  }
 };
 
-/** The costs that a guest's specification names; privileged instructions at their assumed cost. */
-export const cycleCostsOf = ({ instruction, nop, l1Miss, l2Miss, misprediction }: Costs): CycleCosts => ({
-  instruction,
-  nop,
-  l1Miss,
-  l2Miss,
-  misprediction,
-  privileged: ASSUMED_PRIVILEGED_CYCLES,
+type Costed = Pick<GuestSpec, 'type' | 'bits' | 'costs'>;
+
+/**
+ * definitions §4 names a cost for each kind but two (*assumptions*): a system call passes through the hypervisor as a hypercall does,
+ * and an exception is injected as an event is.
+ */
+const trapCyclesOf = (guest: Costed): CycleCosts['traps'] => ({
+  hypercall: hypercallCycles(guest),
+  'multicall-entry': guest.costs.multicallEntry,
+  'emulated-write': guest.costs.emulatedTableWrite,
+  'emulated-instruction': guest.costs.otherEmulation,
+  exception: guest.costs.eventInjection,
+  'system-call': hypercallCycles(guest),
+  upcall: guest.costs.eventInjection,
 });
+
+/** The costs that a guest's specification names; privileged instructions at their assumed cost. */
+export const cycleCostsOf = (guest: Costed): CycleCosts => {
+  const { instruction, nop, l1Miss, l2Miss, misprediction } = guest.costs;
+  return {
+    instruction,
+    nop,
+    l1Miss,
+    l2Miss,
+    misprediction,
+    privileged: ASSUMED_PRIVILEGED_CYCLES,
+    traps: trapCyclesOf(guest),
+  };
+};
 
 /**
  * The same costs with everything that is estimated multiplied. The cost of an ordinary instruction and of a nop stays: were all
@@ -82,7 +111,12 @@ export const scaleCosts = (costs: CycleCosts, factor: number): CycleCosts => ({
   l1Miss: costs.l1Miss * factor,
   l2Miss: costs.l2Miss * factor,
   misprediction: costs.misprediction * factor,
-  privileged: Object.fromEntries(
-    Object.entries(costs.privileged).map(([kind, cycles]) => [kind, cycles * factor]),
-  ) as Record<SystemClass, number>,
+  privileged: scaled(costs.privileged, factor),
+  traps: scaled(costs.traps, factor),
 });
+
+const scaled = <K extends string>(cycles: Readonly<Record<K, number>>, factor: number): Record<K, number> =>
+  Object.fromEntries(Object.entries<number>(cycles).map(([kind, value]) => [kind, value * factor])) as Record<
+    K,
+    number
+  >;

@@ -1,9 +1,10 @@
+import { trapKindOf } from '@pvtrail/trace';
 import type { SystemClass } from '@pvtrail/x86';
-import { type CycleCosts, DEFAULT_CYCLE_COSTS, scaleCosts } from './cost-model.js';
+import { type CycleCosts, scaleCosts } from './cost-model.js';
 import type { Counts, EventRow, Mode, OpRow, PrivilegedRow, UnitStatistics } from './statistics.js';
 
 /** What metrics are computed from: a part of a unit's statistics, or of the sum over units. */
-export type MetricSource = Pick<UnitStatistics, 'totals' | 'perCause' | 'privileged'>;
+export type MetricSource = Pick<UnitStatistics, 'totals' | 'perCause' | 'privileged' | 'events'>;
 
 /** Metrics that are sums of counts. Saves and restores are kernel code's; user mode has no ledger. */
 const COUNTED = {
@@ -25,18 +26,24 @@ const COUNTED = {
   writeBacks: ({ counts }) => counts.l1dWriteBacks + counts.l2WriteBacks,
   branches: ({ counts }) => counts.conditionalBranches + counts.indirectBranches + counts.returns,
   mispredictions: ({ counts }) => mispredictions(counts),
+  traps: ({ traps }) => traps.reduce((sum, { count }) => sum + count, 0),
 } as const satisfies Record<string, (source: CountedSource) => number>;
 
 interface CountedSource {
   readonly counts: Counts;
   /** saves + restores of a cause, or of all causes */
   readonly saves: (cause?: string) => number;
+  readonly traps: readonly TrapCount[];
 }
+
+type TrapCount = Pick<EventRow, 'number' | 'count'>;
 
 export type CountedMetric = keyof typeof COUNTED;
 export const COUNTED_METRICS = Object.keys(COUNTED) as readonly CountedMetric[];
-export type Metric = CountedMetric | 'guestCycles';
-export const METRICS: readonly Metric[] = [...COUNTED_METRICS, 'guestCycles'];
+/** Without the hypervisor's, the hypervisor's alone, and both. */
+export const CYCLE_METRICS = ['guestCycles', 'hypervisorCycles', 'totalCycles'] as const;
+export type Metric = CountedMetric | (typeof CYCLE_METRICS)[number];
+export const METRICS: readonly Metric[] = [...COUNTED_METRICS, ...CYCLE_METRICS];
 
 const dataReferences = (counts: Counts): number => counts.dataReads + counts.dataWrites;
 export const l2References = (counts: Counts): number => counts.l1iMisses + counts.l1dMisses;
@@ -44,30 +51,30 @@ export const l2Misses = (counts: Counts): number => counts.l2InstructionMisses +
 export const mispredictions = (counts: Counts): number =>
   counts.conditionalMispredictions + counts.indirectMispredictions + counts.returnMispredictions;
 
-/** Every metric of definitions §4 for one mode; cycles at the given costs. */
-export const metricsOf = (
-  source: MetricSource,
-  mode: Mode,
-  costs: CycleCosts = DEFAULT_CYCLE_COSTS,
-): Record<Metric, number> => {
+/** Every metric of definitions §4 for one mode; cycles at the given costs. All traps to the hypervisor count as the kernel's. */
+export const metricsOf = (source: MetricSource, mode: Mode, costs: CycleCosts): Record<Metric, number> => {
   const counts = source.totals[mode];
   const saves = (cause?: string): number =>
     source.perCause
       .filter((row) => mode === 'kernel' && (cause === undefined || row.cause === cause))
       .reduce((sum, row) => sum + row.saves + row.restores, 0);
-  const counted = COUNTED_METRICS.map((metric): [Metric, number] => [metric, COUNTED[metric]({ counts, saves })]);
+  const traps = source.events.filter(({ kind }) => mode === 'kernel' && kind === 'trap');
+  const counted = COUNTED_METRICS.map((metric): [Metric, number] => [
+    metric,
+    COUNTED[metric]({ counts, saves, traps }),
+  ]);
   const privileged = source.privileged.filter((row) => row.mode === mode);
-  return Object.fromEntries([...counted, ['guestCycles', guestCycles(counts, privileged, costs)]]) as Record<
-    Metric,
-    number
-  >;
+  const ofGuest = guestCycles(counts, privileged, costs);
+  const ofHypervisor = hypervisorCycles(traps, costs);
+  const cycles = { guestCycles: ofGuest, hypervisorCycles: ofHypervisor, totalCycles: ofGuest + ofHypervisor };
+  return { ...Object.fromEntries(counted), ...cycles } as Record<Metric, number>;
 };
 
 /** Estimated cycles (definitions §4): a function of exact counts, so that costs can change without a new simulation. */
 export const guestCycles = (
   counts: Counts,
   privileged: readonly Pick<PrivilegedRow, 'kind' | 'count'>[],
-  costs: CycleCosts = DEFAULT_CYCLE_COSTS,
+  costs: CycleCosts,
 ): number => {
   const privilegedCount = privileged.reduce((sum, { count }) => sum + count, 0);
   const privilegedCycles = privileged.reduce(
@@ -84,6 +91,14 @@ export const guestCycles = (
   );
 };
 
+/** Cycles of one trap: one of a kind that the table lacks is taken for an emulated instruction. */
+export const trapCycles = (number: number, { traps }: CycleCosts): number =>
+  traps[trapKindOf(number) ?? 'emulated-instruction'];
+
+/** Σ traps × cost (definitions §4): a column of its own, never part of guest cycles. */
+export const hypervisorCycles = (traps: readonly TrapCount[], costs: CycleCosts): number =>
+  traps.reduce((sum, { number, count }) => sum + count * trapCycles(number, costs), 0);
+
 /** A cycle figure at the stated costs, and with the estimated ones halved and doubled. */
 export interface CycleRange {
   readonly half: number;
@@ -91,14 +106,11 @@ export interface CycleRange {
   readonly double: number;
 }
 
-export const cycleRange = (
-  counts: Counts,
-  privileged: readonly Pick<PrivilegedRow, 'kind' | 'count'>[],
-  costs: CycleCosts = DEFAULT_CYCLE_COSTS,
-): CycleRange => ({
-  half: guestCycles(counts, privileged, scaleCosts(costs, 0.5)),
-  stated: guestCycles(counts, privileged, costs),
-  double: guestCycles(counts, privileged, scaleCosts(costs, 2)),
+/** `cycles` at the costs, and with the estimated ones halved and doubled. */
+export const cycleRange = (cycles: (costs: CycleCosts) => number, costs: CycleCosts): CycleRange => ({
+  half: cycles(scaleCosts(costs, 0.5)),
+  stated: cycles(costs),
+  double: cycles(scaleCosts(costs, 2)),
 });
 
 /** Whether "a is cheaper than b" is answered differently when the estimated costs are halved or doubled. */
@@ -130,12 +142,6 @@ export const shareRemoved = (stage: number, v2629: number, nopv: number): number
   if (before === 0 || Math.abs(before) < SMALLEST_OVERHEAD * Math.abs(nopv)) return undefined;
   return 1 - (stage - nopv) / before;
 };
-
-/** Σ traps × cost (definitions §4): `costs` gives the cycles of a trap kind; a column of its own, never part of guest cycles. */
-export const hypervisorCycles = (events: readonly EventRow[], costs: ReadonlyMap<number, number>): number =>
-  events
-    .filter(({ kind }) => kind === 'trap')
-    .reduce((sum, { number, count }) => sum + count * (costs.get(number) ?? 0), 0);
 
 /** Executions of each op per 1000 kernel instructions. */
 export const opsPerThousandInstructions = (

@@ -1,5 +1,5 @@
 import type { KernelCatalogue } from '@pvtrail/pvops';
-import type { RawColumns } from '@pvtrail/trace';
+import { EVENT_KINDS, eventOf, type RawColumns, TRAP_KINDS } from '@pvtrail/trace';
 import { type BlockShape, describeBlock, type ReferenceSlot } from '@pvtrail/x86';
 import type { TraceBlock } from './block-profile.js';
 import type { AnalysisConfiguration } from './configuration.js';
@@ -124,7 +124,7 @@ export class NaiveSimulator {
       else if (kind === 0x85) splits.set(take(this.#events) & 0xffffff, take(this.#extras));
       else break;
     }
-    return { retired, faulted: (this.#events[0] ?? 0) >>> 24 === 0x82, splits };
+    return { retired, faulted: isFault(this.#events[0] ?? 0), splits };
   }
 
   /** Resolves the transfer that led to `start`; true when it was taken. */
@@ -223,6 +223,7 @@ export class NaiveSimulator {
 
   #deliver(kind: number, payload: number): void {
     if (kind === 1 || kind === 2) this.#enterHandler(kind === 2 && WITH_ERROR_CODE.has(payload));
+    if (kind === 7 && ENTERING_TRAPS.has(payload)) this.#leaveForHandler();
     if (kind === 3 && payload === 2 && !this.#measuring) {
       this.#functions = new Map();
       this.#measuring = true;
@@ -259,6 +260,10 @@ export class NaiveSimulator {
       this.#element(slot, frame - i * width, undefined, counts);
       counts.frameReferences += counts.dataWrites - before;
     }
+    this.#leaveForHandler();
+  }
+
+  #leaveForHandler(): void {
     const { execution, kind, next } = this.#departure;
     if (kind === 'call' || kind === 'indirect-call') this.#predictor.call(next);
     if (kind === 'return') this.#predictor.return(0);
@@ -284,6 +289,11 @@ export class NaiveSimulator {
 }
 
 const PREDICTED = new Set<Departure['kind']>(['conditional', 'call', 'indirect-call', 'indirect-jump', 'return']);
+/** Traps after which the guest goes on in a handler. */
+const ENTERING_TRAPS = new Set<number>([TRAP_KINDS.exception, TRAP_KINDS['system-call'], TRAP_KINDS.upcall]);
+const isFault = (word: number): boolean =>
+  word >>> 24 === 0x82 || word === eventOf(EVENT_KINDS.trap, TRAP_KINDS.exception);
+
 const ALWAYS_TAKEN = new Set<Departure['kind']>([
   'jump',
   'far',

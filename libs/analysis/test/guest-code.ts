@@ -22,6 +22,8 @@ export interface Executed {
   readonly code: string;
   readonly user?: boolean;
   readonly retired?: number;
+  /** Kind of a trap to the hypervisor behind it, by number. */
+  readonly trap?: number;
 }
 
 const blockOf = ({ at, code, user = false }: Executed): TraceBlock => ({
@@ -38,15 +40,20 @@ export const execute = (catalogue: KernelCatalogue, executed: readonly Executed[
   const blocks = executed.map(blockOf);
   const shapes = blocks.map(({ bytes, virt }) => describeBlock(bytes, virt, 64));
   const retiredOf = (i: number): number => executed[i]?.retired ?? 64;
-  const events = executed.flatMap(({ retired }, i) =>
-    retired === undefined ? [i] : [i, eventOf(EVENT_KINDS.partial, retired), eventOf(EVENT_KINDS.exception, 14)],
-  );
+  const events = executed.flatMap(({ retired, trap }, i) => [
+    i,
+    ...(retired === undefined ? [] : [eventOf(EVENT_KINDS.partial, retired)]),
+    ...(retired === undefined || trap !== undefined ? [] : [eventOf(EVENT_KINDS.exception, 14)]),
+    ...(trap === undefined ? [] : [eventOf(EVENT_KINDS.trap, trap)]),
+  ]);
   const slots = shapes.flatMap((shape, i) => shape.slots.filter(({ instruction }) => instruction < retiredOf(i)));
   const simulator = new Simulator({ module: kernelModule, descriptions: new BlockDescriptions(catalogue) });
   simulator.analyse(dictionaryOf(blocks), {
     events: Uint32Array.from([eventOf(EVENT_KINDS.marker, 2), ...events]),
     addresses: Uint32Array.from(slots, () => 0x5000),
-    extras: Uint32Array.from(executed.filter(({ retired }) => retired !== undefined).map(() => 0x6000)),
+    extras: Uint32Array.from(
+      executed.filter(({ retired, trap }) => retired !== undefined && trap === undefined).map(() => 0x6000),
+    ),
   });
   return simulator.takeUnit();
 };

@@ -114,7 +114,7 @@ export class RandomTraces {
     for (const slot of splits) writer.event(5, slot, this.#page());
     if (stopped && !writer.endsWith(0)) writer.event(0, retired);
     if (stopped || this.#random.below(10) === 0) this.#interrupt(writer);
-    if (this.#random.below(20) === 0) writer.event(7, this.#random.below(300));
+    if (this.#random.below(20) === 0) writer.event(7, trapKind(this.#random.below(300)));
   }
 
   /** One address; the slot's index when the reference crosses a page. */
@@ -221,6 +221,9 @@ export class RandomTraces {
       .map(({ block }) => block);
   }
 }
+
+/** Mostly a kind that exists. */
+const trapKind = (random: number): number => (random < 200 ? random % 9 : random);
 
 class ColumnWriter {
   readonly events: number[] = [];

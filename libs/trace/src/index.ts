@@ -28,4 +28,5 @@ export {
   type RawBlock,
   type RawColumns,
 } from './raw-columns.js';
+export { TRAP_KINDS, type TrapKind, trapKindOf } from './trap-kinds.js';
 export { type Decode, TraceVerifier, type VerifiedTrace, verifyChunk, verifySequence } from './verify.js';

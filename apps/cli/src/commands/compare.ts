@@ -1,5 +1,5 @@
 import { METRICS, type Metric } from '@pvtrail/analysis';
-import type { ByStatistics, ColumnStore, GuestFilter } from '@pvtrail/column-store';
+import type { ColumnStore, GuestFilter } from '@pvtrail/column-store';
 import {
   FOOTPRINTS,
   GUEST_TYPES,
@@ -14,7 +14,7 @@ import { AppError } from '@pvtrail/primitives';
 import type { Command } from 'commander';
 import { type ComparisonRow, compareRuns, comparisonTable, metricTable } from '../comparison.js';
 import type { CommandContext } from '../context.js';
-import { contributionsBy, contributionTable } from '../contributions.js';
+import { contributionsBy, contributionTable, SPLITS, type Split } from '../contributions.js';
 
 interface CompareOptions {
   readonly run?: string[];
@@ -29,8 +29,6 @@ interface CompareOptions {
   readonly limit: string;
   readonly json?: boolean;
 }
-
-const BY = ['op', 'site', 'function', 'cause'] as const;
 
 const oneOf = <T extends string>(kind: string, names: readonly T[], value: string | undefined): T | undefined => {
   if (value === undefined) return undefined;
@@ -70,6 +68,16 @@ const requireRows = <T>(rows: readonly T[]): readonly T[] => {
   throw new AppError('input/not-found', 'nothing is stored for this; `npm start` computes the default fleet');
 };
 
+const requireStages = async (store: ColumnStore, filter: GuestFilter, stages: readonly Stage[]): Promise<void> => {
+  const stored = await store.comparison({ ...filter, stages, by: ['stage'] });
+  const missing = stages.filter((stage) => !stored.some((row) => row.stage === stage));
+  if (missing.length === 0) return;
+  throw new AppError(
+    'input/not-found',
+    `no such guest of ${missing.join(' and ')} is stored; \`pvtrail run\` computes it`,
+  );
+};
+
 const matches =
   ({ guest, bits, stage, workload, footprint, metric }: CompareOptions) =>
   (row: ComparisonRow): boolean =>
@@ -92,7 +100,7 @@ export const addCompare = (program: Command, context: () => CommandContext): voi
     .option('--footprint <name>', FOOTPRINTS.join(', '))
     .option('--metric <name>', `one metric: ${METRICS.join(', ')}`)
     .option('--between <stages...>', 'two stages: what changed from one to the other, most first')
-    .option('--by <what>', `with --between: ${BY.join(', ')}`, 'op')
+    .option('--by <what>', `with --between: ${SPLITS.join(', ')}`, 'op')
     .option('--limit <n>', 'with --between: how many', '20')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
     .addHelpText(
@@ -111,10 +119,9 @@ export const addCompare = (program: Command, context: () => CommandContext): voi
           if (before === undefined || after === undefined || options.between.length !== 2) {
             throw new AppError('input/invalid', '--between takes two stages');
           }
-          const of = oneOf<ByStatistics>('kind of statistic', BY, options.by) ?? 'op';
-          const rows = requireRows(
-            await contributionsBy(store, filter, { of, before, after, limit: Number(options.limit) }),
-          );
+          const of = oneOf<Split>('kind of statistic', SPLITS, options.by) ?? 'op';
+          await requireStages(store, filter, [before, after]);
+          const rows = await contributionsBy(store, filter, { of, before, after, limit: Number(options.limit) });
           print(options.json, { rows }, () => contributionTable(rows, { of, before, after }));
           return;
         }

@@ -163,6 +163,14 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
           }
         }
         expect(rows[0]?.privileged.iret).toBe(sum(units, ({ statistics }) => statistics.privileged[1]?.count ?? 0));
+        const trapsOf = (kind: number) =>
+          sum(units, ({ statistics }) =>
+            statistics.events.reduce(
+              (n, { kind: of, number, count }) => n + (of === 'trap' && number === kind ? count : 0),
+              0,
+            ),
+          );
+        expect(rows[0]?.traps).toEqual({ 1: trapsOf(1), 3: trapsOf(3) });
         expect(rows[0]?.interrupts).toEqual({ 32: sum(units, ({ statistics }) => statistics.events[0]?.count ?? 0) });
         expect(rows[0]?.ledgerStackMoves).toBe(sum(units, ({ statistics }) => statistics.ledger.stackMoves));
       });

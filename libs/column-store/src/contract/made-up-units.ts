@@ -75,6 +75,8 @@ export const unitOf = (index: number, number: number, last = false): Unit => {
       events: [
         { kind: 'interrupt', number: 32, count: random.below(MAX_COUNT) },
         { kind: 'exception', number: 14, count: random.below(MAX_COUNT) },
+        { kind: 'trap', number: 1, count: random.below(MAX_COUNT) },
+        { kind: 'trap', number: 3, count: random.below(MAX_COUNT) },
       ],
       ledger: countsOf(random, ['saves', 'restores', 'notSaves', 'foldedSaves', 'stackMoves']),
     },

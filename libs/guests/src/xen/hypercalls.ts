@@ -1,7 +1,7 @@
 import { GuestStopped } from '@pvtrail/emulator';
+import { TRAP_KINDS } from '@pvtrail/trace';
 import type { GuestUnderXen } from './guest-under-xen.js';
 import type { Level } from './page-tables.js';
-import { TrapKind } from './trap-kind.js';
 
 const RDI = 7;
 const RSI = 6;
@@ -130,7 +130,7 @@ export class Hypercalls {
     for (let item = 0; item < Number(count); item += 1) {
       const at = list + BigInt(64 * item);
       const args = [16, 24, 32, 40, 48].map((offset) => this.#word(at, offset));
-      this.#xen.machine.recordTrap(TrapKind.multicallEntry);
+      this.#xen.machine.recordTrap(TRAP_KINDS['multicall-entry']);
       const result = this.#call(Number(this.#word(at, 0)), args);
       this.#xen.write(BigInt.asUintN(64, at + 8n), BigInt.asUintN(64, result));
     }

@@ -1,9 +1,9 @@
 import { GuestStopped, type Hypervisor, type Machine, type TrappedInstruction } from '@pvtrail/emulator';
+import { TRAP_KINDS } from '@pvtrail/trace';
 import type { MachineFrames } from './frames.js';
 import type { GuestUnderXen, Handler } from './guest-under-xen.js';
 import { Hypercalls } from './hypercalls.js';
 import type { PageTables } from './page-tables.js';
-import { TrapKind } from './trap-kind.js';
 
 const RAX = 0;
 const RCX = 1;
@@ -102,12 +102,12 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
 
   instruction({ kind, next }: TrappedInstruction): 'done' | 'halt' | 'pass' {
     if (kind !== 'system-call') {
-      if (kind === 'privileged') this.machine.recordTrap(TrapKind.emulatedInstruction);
+      if (kind === 'privileged') this.machine.recordTrap(TRAP_KINDS['emulated-instruction']);
       return 'pass';
     }
     const { cpu } = this.machine;
     const number = cpu.gprLow(RAX);
-    this.machine.recordTrap(TrapKind.hypercall);
+    this.machine.recordTrap(TRAP_KINDS.hypercall);
     if (number === HYPERCALL_IRET) {
       this.#return();
       this.#deliverEvents();
@@ -124,7 +124,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
 
   exception(vector: number, errorCode: number, address: bigint): void {
     if (this.machine.cpu.cpl === 0 && this.#handledHere(vector, errorCode, address)) return;
-    this.machine.recordTrap(TrapKind.exception);
+    this.machine.recordTrap(TRAP_KINDS.exception);
     if (vector === PAGE_FAULT) this.#view.setBigUint64(this.vcpuInfo + 16, address, true);
     const handler = this.traps.get(vector);
     if (handler === undefined) throw new GuestStopped('guest/failed', `no handler for exception ${vector}`);
@@ -157,7 +157,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
   #deliverEvents(): void {
     const handler = this.callbacks.get(CALLBACK_EVENT);
     if (!this.#eventsPending || this.eventsMasked || handler === undefined) return;
-    this.machine.recordTrap(TrapKind.upcall);
+    this.machine.recordTrap(TRAP_KINDS.upcall);
     this.#enter(handler, undefined);
   }
 
@@ -165,7 +165,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
 
   #systemCall(): void {
     const { cpu } = this.machine;
-    this.machine.recordTrap(TrapKind.systemCall);
+    this.machine.recordTrap(TRAP_KINDS['system-call']);
     const handler = this.callbacks.get(CALLBACK_SYSTEM_CALL);
     if (handler === undefined) throw new GuestStopped('guest/failed', 'no callback for system calls');
     cpu.rip = cpu.gpr(RCX);
@@ -246,7 +246,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     if (level < 1 || level > 4) return false;
     const index = Number((address & 0xfffn) >> 3n);
     const before = this.tables.read(target, index);
-    this.machine.recordTrap(TrapKind.emulatedWrite);
+    this.machine.recordTrap(TRAP_KINDS['emulated-write']);
     this.#setRaw(slot.table, slot.index, entry | 2n);
     this.machine.invalidatePage(address);
     this.machine.runOne();
@@ -269,7 +269,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
 
   /** The machine's own answer. */
   #identify(): void {
-    this.machine.recordTrap(TrapKind.emulatedInstruction);
+    this.machine.recordTrap(TRAP_KINDS['emulated-instruction']);
     this.machine.cpu.rip += 5n;
   }
 
