@@ -8,12 +8,13 @@ import { type MeasuredStage, patchSites, type TextEdit } from '@pvtrail/pvops';
 import type { RawColumns } from '@pvtrail/trace';
 import { ExecutionCounter, type Executions } from './execution-counter.js';
 import { bootParametersOf, imageOf, nativeContext } from './stage-image.js';
+import { xenContext } from './xen-context.js';
 
 const emulator = loadEmulatorKernel();
-/** Tests of one file run one guest after the other: each helps the next with what it translated. */
-let spare: Machine | undefined;
+/** Tests of one file run one guest after the other: each helps the next of its type with what it translated. */
+const spares = new Map<string, Machine>();
 
-/** A native 64-bit guest, as a fleet describes it. */
+/** A native or Xen guest of 64 bit, as a fleet describes it. */
 export interface Wanted extends GuestSpecInput {
   /** False leaves the stage's call sites as its image has them. */
   readonly patched?: boolean;
@@ -27,9 +28,10 @@ export interface Observation extends Executions {
   readonly userMemory: string;
 }
 
-/** What the native patcher makes of the guest's call sites. */
+/** What the patcher makes of the guest's call sites. */
 const siteEdits = (stage: MeasuredStage, folder: string, guest: Guest, { records }: BootedGuest): TextEdit[] => {
-  const patches = patchSites(nativeContext(stage, guest.read, folder), records);
+  const context = folder === 'xen-64' ? xenContext(stage, guest.read) : nativeContext(stage, guest.read, folder);
+  const patches = patchSites(context, records);
   return records.flatMap(({ address, bytesBefore }, index) => {
     const patch = patches[index];
     return patch === undefined || patch.outcome === 'unchanged'
@@ -42,13 +44,17 @@ const PRESENT = 1n;
 const USER = 4n;
 const LARGE = 0x80n;
 const FRAME = 0x000ffffffffff000n;
+/** The lower half of the address space is user mode's; under Xen the kernel's half is accessible to ring 3 too. */
+const USER_SLOTS = 256;
 
-/** Pages that user mode can reach, through the guest's own tables: virtual page number and contents (Intel SDM vol. 3, 4.5). */
-const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
+/**
+ * Pages that user mode can reach, through the tables that are loaded: virtual page number and contents (Intel SDM vol. 3, 4.5).
+ */
+export const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
   const hash = createHash('sha256');
   const memory = new DataView(ram.buffer, ram.byteOffset, ram.length);
   const walk = (table: bigint, level: number, prefix: string): void => {
-    for (let index = 0; index < 512; index++) {
+    for (let index = 0; index < (level === 4 ? USER_SLOTS : 512); index++) {
       const entry = memory.getBigUint64(Number(table) + 8 * index, true);
       if ((entry & PRESENT) === 0n || (entry & USER) === 0n) continue;
       const frame = entry & FRAME;
@@ -60,13 +66,15 @@ const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
   return hash.digest('hex');
 };
 
-/** Boots, patches and runs a native 64-bit guest to its end. @throws GuestFailedError */
+/** Boots, patches and runs a guest to its end. @throws GuestFailedError */
 export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observation => {
   const counter = new ExecutionCounter();
+  const guestType = wanted.type === 'xen' ? 'xen' : 'native';
   const folder = imageSetOf(parseGuestSpec(wanted));
   const guest = new Guest({
     image: imageOf(wanted.stage, folder),
-    machine: spare ?? emulator,
+    guestType,
+    machine: spares.get(guestType) ?? emulator,
     parameters: bootParametersOf(wanted),
     instructionBudget: 1e9,
     sink: (columns, machine) => {
@@ -74,12 +82,12 @@ export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observati
       trace?.(columns, machine);
     },
   });
-  spare = guest.machine;
+  spares.set(guestType, guest.machine);
   const booted = guest.boot();
   if (patched) guest.applyEdits(siteEdits(wanted.stage, folder, guest, booted));
   let userMemory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
-    if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(spare);
+    if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(guest.machine);
   }
   return { ...counter.executions(), bootInstructions: booted.instructions, userMemory };
 };

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type GuestSpecInput, WORKLOADS } from '@pvtrail/contracts';
 import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
@@ -6,6 +5,7 @@ import { Guest, GuestFailedError } from '@pvtrail/guests';
 import { parseVirt } from '@pvtrail/primitives';
 import { patchSites, type Stage } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
+import { digestOfUserMemory } from './observed-guest.js';
 import { bootParametersOf, catalogueAt, imageOf, nativeContext } from './stage-image.js';
 import { xenContext } from './xen-context.js';
 
@@ -15,27 +15,6 @@ const spares = new Map<Kind, Machine>();
 const FOLDERS = { native: 'native-64', xen: 'xen-64' } as const;
 type Kind = keyof typeof FOLDERS;
 type Workload = (typeof WORKLOADS)[number];
-
-const PRESENT = 1n;
-const FRAME = 0x000ffffffffff000n;
-const USER_SLOTS = 256;
-
-/** Pages of the process that is loaded: virtual page number and contents (Intel SDM vol. 3, 4.5). */
-const userMemory = ({ machine: { ram, cpu } }: Guest): string => {
-  const hash = createHash('sha256');
-  const memory = new DataView(ram.buffer, ram.byteOffset, ram.length);
-  const walk = (table: bigint, level: number, prefix: string): void => {
-    for (let index = 0; index < (level === 4 ? USER_SLOTS : 512); index++) {
-      const entry = memory.getBigUint64(Number(table) + 8 * index, true);
-      if ((entry & PRESENT) === 0n) continue;
-      const frame = Number(entry & FRAME);
-      if (level > 1) walk(entry & FRAME, level - 1, `${prefix}.${index}`);
-      else hash.update(`${prefix}.${index}`).update(ram.subarray(frame, frame + 4096));
-    }
-  };
-  walk(cpu.cr3 & FRAME, 4, '');
-  return hash.digest('hex');
-};
 
 /** Functions that run once for each system call of their kind, and once for each fault. */
 const isCounted = (name: string): boolean => /^sys_/.test(name) || name === 'do_page_fault' || name === 'do_irq';
@@ -87,7 +66,7 @@ const run = (kind: Kind, stage: Stage, workload: Workload) => {
   const guest = start(kind, stage, workload, counts);
   let memory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
-    if (progress.kind === 'workload-finished') memory = userMemory(guest);
+    if (progress.kind === 'workload-finished') memory = digestOfUserMemory(guest.machine);
   }
   return { memory, calls: [...counts].sort(), userInstructions: guest.machine.counters.userInstructions };
 };

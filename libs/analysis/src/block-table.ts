@@ -238,7 +238,7 @@ const KIND_NAMES: Readonly<Record<BlockEndKind, KindName>> = {
 const lowHalf = (virt: bigint): number => Number(virt & 0xffffffffn);
 const bytesToPageEnd = ({ phys }: TraceBlock): number => PAGE_BYTES - (phys % PAGE_BYTES);
 
-const blockOf = (dictionary: ChunkDictionary, i: number): TraceBlock => ({
+export const blockOf = (dictionary: ChunkDictionary, i: number): TraceBlock => ({
   virt: dictionary.virt(i),
   phys: dictionary.phys(i),
   physNextPage: dictionary.physNextPage(i),

@@ -10,6 +10,13 @@ export interface CacheCounts {
   l2WriteBacks: number;
 }
 
+/** References that found their line; of the L2, demands of the L1s. */
+export interface CacheHits {
+  readonly l1i: number;
+  readonly l1d: number;
+  readonly l2: number;
+}
+
 interface Entry {
   readonly line: number;
   dirty: boolean;
@@ -40,6 +47,7 @@ export class NaiveCaches {
   readonly #l1i: NaiveCache;
   readonly #l1d: NaiveCache;
   readonly #l2: NaiveCache;
+  #hits = { l1i: 0, l1d: 0, l2: 0 };
 
   constructor({ l1i, l1d, l2 }: CacheGeometry) {
     this.#l1i = new NaiveCache(l1i);
@@ -47,15 +55,28 @@ export class NaiveCaches {
     this.#l2 = new NaiveCache(l2);
   }
 
+  /** Hits since the last call. */
+  takeHits(): CacheHits {
+    const hits = this.#hits;
+    this.#hits = { l1i: 0, l1d: 0, l2: 0 };
+    return hits;
+  }
+
   fetch(line: number, counts: CacheCounts): void {
-    if (this.#l1i.reference(line, false).hit) return;
+    if (this.#l1i.reference(line, false).hit) {
+      this.#hits.l1i++;
+      return;
+    }
     counts.l1iMisses++;
     this.#demand(line, 'l2InstructionMisses', counts);
   }
 
   data(line: number, writes: boolean, counts: CacheCounts): void {
     const { hit, victim } = this.#l1d.reference(line, writes);
-    if (hit) return;
+    if (hit) {
+      this.#hits.l1d++;
+      return;
+    }
     counts.l1dMisses++;
     this.#demand(line, 'l2DataMisses', counts);
     if (victim?.dirty !== true) return;
@@ -65,7 +86,8 @@ export class NaiveCaches {
 
   #demand(line: number, miss: 'l2InstructionMisses' | 'l2DataMisses', counts: CacheCounts): void {
     const { hit, victim } = this.#l2.reference(line, false);
-    if (!hit) counts[miss]++;
+    if (hit) this.#hits.l2++;
+    else counts[miss]++;
     if (victim?.dirty === true) counts.l2WriteBacks++;
   }
 }

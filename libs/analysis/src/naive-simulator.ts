@@ -1,21 +1,26 @@
 import type { KernelCatalogue } from '@pvtrail/pvops';
-import { EVENT_KINDS, eventOf, type RawColumns, TRAP_KINDS } from '@pvtrail/trace';
-import { type BlockShape, describeBlock, type ReferenceSlot } from '@pvtrail/x86';
+import { type ChunkDictionary, EVENT_KINDS, eventOf, type RawColumns, TRAP_KINDS } from '@pvtrail/trace';
+import type { BlockShape, ReferenceSlot } from '@pvtrail/x86';
 import type { TraceBlock } from './block-profile.js';
+import { blockOf } from './block-table.js';
 import type { AnalysisConfiguration } from './configuration.js';
-import { NaiveCaches } from './naive-caches.js';
+import { NaiveAccounts } from './naive-accounts.js';
+import { type CacheHits, NaiveCaches } from './naive-caches.js';
 import { NaivePredictor } from './naive-predictor.js';
-import { COUNT_KEYS, type CountKey, type Mode, noCounts } from './statistics.js';
+import { type CountKey, type EventRow, type Mode, noCounts, type UnitStatistics } from './statistics.js';
 
 type Counts = Record<CountKey, number>;
 
 const PAGE_BYTES = 4096;
 const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
 
-/** A block event with everything that belongs to it. */
-interface Execution {
+interface ShapedBlock {
   readonly block: TraceBlock;
   readonly shape: BlockShape;
+}
+
+/** A block event with everything that belongs to it. */
+interface Execution extends ShapedBlock {
   readonly counts: Counts;
   /** instructions retired, and whether the next one was fetched and faulted */
   readonly retired: number;
@@ -33,44 +38,53 @@ interface Departure {
 
 /**
  * The slow, readable twin of the simulator: one instruction, one element, one line at a time (definitions §4, docs/adr/002).
- * Counts by function and mode, of the measured region.
+ * Yields the same statistics of the measured region.
  */
 export class NaiveSimulator {
-  readonly #catalogue: KernelCatalogue;
+  readonly #bits: KernelCatalogue['bits'];
+  readonly #accounts: NaiveAccounts;
   readonly #lineBytes: number;
   readonly #caches: NaiveCaches;
   readonly #predictor: NaivePredictor;
   readonly #executedText = new Set<bigint>();
-  #functions = new Map<string, Counts>();
   #measuring = false;
+  #hits: CacheHits = { l1i: 0, l1d: 0, l2: 0 };
   #lastLine = -1;
   #departure: Departure = { execution: undefined, kind: 'transfer', next: 0 };
-  #dictionary: readonly TraceBlock[] = [];
-  #events: number[] = [];
-  #addresses: number[] = [];
-  #extras: number[] = [];
+  #blocks: readonly ShapedBlock[] = [];
+  #events = new Column();
+  #addresses = new Column();
+  #extras = new Column();
 
   constructor(catalogue: KernelCatalogue, configuration: AnalysisConfiguration) {
-    this.#catalogue = catalogue;
+    this.#bits = catalogue.bits;
+    this.#accounts = new NaiveAccounts(catalogue);
     this.#lineBytes = configuration.caches.l1i.lineBytes;
     this.#caches = new NaiveCaches(configuration.caches);
     this.#predictor = new NaivePredictor(configuration.predictor);
   }
 
-  analyse(dictionary: readonly TraceBlock[], columns: RawColumns): void {
-    this.#dictionary = dictionary;
-    this.#events = [...columns.events];
-    this.#addresses = [...columns.addresses];
-    this.#extras = [...columns.extras];
-    while (this.#events.length > 0) this.#step(take(this.#events));
+  analyse(dictionary: ChunkDictionary, columns: RawColumns): void {
+    this.#blocks = Array.from({ length: dictionary.count }, (_, i) => ({
+      block: blockOf(dictionary, i),
+      shape: dictionary.shape(i),
+    }));
+    this.#events = new Column(columns.events);
+    this.#addresses = new Column(columns.addresses);
+    this.#extras = new Column(columns.extras);
+    while (this.#events.peek() !== undefined) this.#step(this.#events.take());
   }
 
-  /** Counts since the last call, by `function mode`; functions without counts are left out. */
-  takeUnit(): Map<string, Counts> {
-    const counted = [...this.#functions].filter(([, counts]) => COUNT_KEYS.some((key) => counts[key] !== 0));
-    this.#functions = new Map();
+  /** Counts since the last call, rows in any order; functions without counts are left out. */
+  takeUnit(): UnitStatistics {
+    const unit = this.#accounts.take();
     this.#forgetCounts();
-    return new Map(counted.sort(([a], [b]) => (a < b ? -1 : 1)));
+    return unit;
+  }
+
+  /** Hits of the measured region that ended last; neither references nor misses are computed from them. */
+  get hits(): CacheHits {
+    return this.#hits;
   }
 
   #step(word: number): void {
@@ -81,15 +95,15 @@ export class NaiveSimulator {
   }
 
   #execute(id: number): void {
-    const block = this.#dictionary[id];
-    if (block === undefined) throw new RangeError(`no block ${id}`);
-    const shape = describeBlock(block.bytes, block.virt, block.bits);
-    const counts = this.#countsOf(block.virt, block.user ? 'user' : 'kernel');
+    const known = this.#blocks[id];
+    if (known === undefined) throw new RangeError(`no block ${id}`);
+    const { block, shape } = known;
+    const counts = this.#countsOf(block.virt, modeOf(block));
     const repeated = shape.slots.some((slot) => slot.repeated);
-    const iterations = repeated ? take(this.#extras) : 1;
+    const iterations = repeated ? this.#extras.take() : 1;
     const { retired = shape.instructions.length, faulted, splits } = this.#qualifiers();
     const execution = { block, shape, counts, retired, faulted, splits };
-    this.#fetch(execution, this.#arrive(low(block.virt)));
+    this.#fetch(execution, this.#arrive(block.virt));
     if (repeated) this.#repeat(execution, iterations);
     else this.#reference(execution);
     const complete = retired === shape.instructions.length;
@@ -102,14 +116,18 @@ export class NaiveSimulator {
   /** A rep instruction whose later run faults has not retired, though its first run is complete. */
   #laterRunFaults(): boolean {
     let i = 0;
-    for (; (this.#events[i] ?? 0) >>> 30 === 1 || (this.#events[i] ?? 0) >>> 24 === 0x85; i++);
-    return i > 0 && (this.#events[i] ?? 0) >>> 24 === 0x80;
+    for (; this.#eventAt(i) >>> 30 === 1 || this.#eventAt(i) >>> 24 === 0x85; i++);
+    return i > 0 && this.#eventAt(i) >>> 24 === 0x80;
+  }
+
+  #eventAt(ahead: number): number {
+    return this.#events.peek(ahead) ?? 0;
   }
 
   #continue(): void {
     const { execution } = this.#departure;
     if (execution === undefined) throw new RangeError('nothing to continue');
-    const iterations = take(this.#extras);
+    const iterations = this.#extras.take();
     const { retired, splits } = this.#qualifiers();
     this.#repeat({ ...execution, splits }, iterations);
     if (retired === 0) this.#departure = { execution, kind: 'size', next: low(execution.block.virt) };
@@ -119,26 +137,31 @@ export class NaiveSimulator {
     let retired: number | undefined;
     const splits = new Map<number, number>();
     for (;;) {
-      const kind = (this.#events[0] ?? 0) >>> 24;
-      if (kind === 0x80) retired = take(this.#events) & 0xffffff;
-      else if (kind === 0x85) splits.set(take(this.#events) & 0xffffff, take(this.#extras));
+      const kind = this.#eventAt(0) >>> 24;
+      if (kind === 0x80) retired = this.#events.take() & 0xffffff;
+      else if (kind === 0x85) splits.set(this.#events.take() & 0xffffff, this.#extras.take());
       else break;
     }
-    return { retired, faulted: isFault(this.#events[0] ?? 0), splits };
+    return { retired, faulted: isFault(this.#eventAt(0)), splits };
   }
 
   /** Resolves the transfer that led to `start`; true when it was taken. */
-  #arrive(start: number): boolean {
+  #arrive(virt: bigint): boolean {
     const { execution, kind, next } = this.#departure;
+    const start = low(virt);
     const elsewhere = start !== next;
     if (execution === undefined || !PREDICTED.has(kind)) return ALWAYS_TAKEN.has(kind) || elsewhere;
     const { counts, block, shape } = execution;
-    const branch = low(block.virt + BigInt(shape.instructions.at(-1)?.offset ?? 0));
+    const from = block.virt + BigInt(shape.instructions.at(-1)?.offset ?? 0);
+    const branch = low(from);
     const calls = kind === 'call' || kind === 'indirect-call';
     if (kind === 'conditional' && !this.#predictor.conditional(branch, elsewhere)) counts.conditionalMispredictions++;
     if (kind.startsWith('indirect') && !this.#predictor.indirect(branch, start)) counts.indirectMispredictions++;
     if (kind === 'return' && !this.#predictor.return(start)) counts.returnMispredictions++;
-    if (calls) this.#predictor.call(next);
+    if (calls) {
+      this.#predictor.call(next);
+      if (this.#measuring) this.#accounts.arrive(from, virt);
+    }
     return kind !== 'conditional' || elsewhere;
   }
 
@@ -160,14 +183,14 @@ export class NaiveSimulator {
 
   #reference({ shape, counts, retired, splits }: Execution): void {
     for (const [i, slot] of shape.slots.entries()) {
-      if (slot.instruction < retired) this.#element(slot, take(this.#addresses), splits.get(i), counts);
+      if (slot.instruction < retired) this.#element(slot, this.#addresses.take(), splits.get(i), counts);
     }
   }
 
   #repeat({ shape, counts, splits }: Execution, word: number): void {
     const iterations = word & 0x7fffffff;
     const step = word >>> 31 === 1 ? -1 : 1;
-    const firsts = shape.slots.map(() => take(this.#addresses));
+    const firsts = shape.slots.map(() => this.#addresses.take());
     const before = counts.dataReads + counts.dataWrites;
     for (let n = 0; n < iterations; n++) {
       for (const [i, slot] of shape.slots.entries()) {
@@ -200,13 +223,13 @@ export class NaiveSimulator {
   }
 
   #retire({ block, shape, retired }: Execution): void {
-    const mode = block.user ? 'user' : 'kernel';
-    for (const { offset, length, nop } of shape.instructions.slice(0, retired)) {
-      const row = this.#countsOf(block.virt + BigInt(offset), mode);
-      row.instructions++;
-      if (nop) row.nops++;
-      if (shape.slots.some((slot) => slot.repeated)) row.repInstructions++;
-      for (let i = 0; i < length && this.#measuring; i++) this.#cover(block.virt + BigInt(offset + i), row);
+    if (!this.#measuring) return;
+    const mode = modeOf(block);
+    for (const instruction of shape.instructions.slice(0, retired)) {
+      const virt = block.virt + BigInt(instruction.offset);
+      this.#accounts.retire({ virt, mode, instruction, shape });
+      const row = this.#countsOf(virt, mode);
+      for (let i = 0; i < instruction.length; i++) this.#cover(virt + BigInt(i), row);
     }
     if (retired < shape.instructions.length) return;
     const last = this.#countsOf(block.virt + BigInt(shape.instructions.at(-1)?.offset ?? 0), mode);
@@ -222,15 +245,18 @@ export class NaiveSimulator {
   }
 
   #deliver(kind: number, payload: number): void {
+    const event = DELIVERED[kind];
+    if (event !== undefined && this.#measuring) this.#accounts.deliver(event, Math.min(payload, LAST_NUMBER));
     if (kind === 1 || kind === 2) this.#enterHandler(kind === 2 && WITH_ERROR_CODE.has(payload));
     if (kind === 7 && ENTERING_TRAPS.has(payload)) this.#leaveForHandler();
     if (kind === 3 && payload === 2 && !this.#measuring) {
-      this.#functions = new Map();
       this.#measuring = true;
+      this.#caches.takeHits();
       this.#forgetCounts();
     }
-    if (kind === 3 && payload === 3) {
+    if (kind === 3 && payload === 3 && this.#measuring) {
       this.#measuring = false;
+      this.#hits = this.#caches.takeHits();
       this.#forgetCounts();
     }
   }
@@ -239,16 +265,15 @@ export class NaiveSimulator {
   #forgetCounts(): void {
     const { execution } = this.#departure;
     if (execution === undefined) return;
-    const counts = this.#countsOf(execution.block.virt, execution.block.user ? 'user' : 'kernel');
+    const counts = this.#countsOf(execution.block.virt, modeOf(execution.block));
     this.#departure = { ...this.#departure, execution: { ...execution, counts } };
   }
 
   #enterHandler(withCode: boolean): void {
-    const { bits } = this.#catalogue;
-    const frame = take(this.#extras);
-    const width = bits / 8;
-    const counts = this.#measuring ? this.#rowOf('(cpu)', 'kernel') : noCounts();
-    for (let i = 1; i <= (bits === 64 ? 5 : 3) + (withCode ? 1 : 0); i++) {
+    const frame = this.#extras.take();
+    const width = this.#bits / 8;
+    const counts = this.#measuring ? this.#accounts.cpuRow() : noCounts();
+    for (let i = 1; i <= (this.#bits === 64 ? 5 : 3) + (withCode ? 1 : 0); i++) {
       const before = counts.dataWrites;
       const slot: ReferenceSlot = {
         instruction: 0,
@@ -272,19 +297,28 @@ export class NaiveSimulator {
   }
 
   #countsOf(virt: bigint, mode: Mode): Counts {
-    if (!this.#measuring) return noCounts();
-    const found = this.#catalogue.functions.find(({ address, slotBytes }) => {
-      const start = BigInt(address);
-      return virt >= start && virt < start + BigInt(slotBytes);
-    });
-    return this.#rowOf(found?.name ?? '', mode);
+    return this.#measuring ? this.#accounts.row(virt, mode) : noCounts();
+  }
+}
+
+/** A column that is read from its start. */
+class Column {
+  readonly #words: Uint32Array;
+  #next = 0;
+
+  constructor(words: Uint32Array = new Uint32Array()) {
+    this.#words = words;
   }
 
-  #rowOf(name: string, mode: Mode): Counts {
-    const key = `${name} ${mode}`;
-    const known = this.#functions.get(key) ?? noCounts();
-    this.#functions.set(key, known);
-    return known;
+  take(): number {
+    const word = this.peek();
+    if (word === undefined) throw new RangeError('a column ends too early');
+    this.#next++;
+    return word;
+  }
+
+  peek(ahead = 0): number | undefined {
+    return this.#words[this.#next + ahead];
   }
 }
 
@@ -305,11 +339,12 @@ const ALWAYS_TAKEN = new Set<Departure['kind']>([
   'transfer',
 ]);
 
-const take = (column: number[]): number => {
-  const value = column.shift();
-  if (value === undefined) throw new RangeError('a column ends too early');
-  return value;
-};
+const DELIVERED: Readonly<Record<number, EventRow['kind']>> = { 1: 'interrupt', 2: 'exception', 7: 'trap' };
+
+/** Traps of higher kinds are counted as this one. */
+const LAST_NUMBER = 255;
+
+const modeOf = ({ user }: TraceBlock): Mode => (user ? 'user' : 'kernel');
 
 const low = (virt: bigint): number => Number(virt & 0xffffffffn);
 

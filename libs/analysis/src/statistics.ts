@@ -118,7 +118,7 @@ export interface PrivilegedRow {
   readonly count: number;
 }
 
-/** Key: kind + number: interrupts and exceptions by vector, traps to the hypervisor by trap kind. */
+/** Key: kind + number: interrupts and exceptions by vector, traps to the hypervisor by trap kind (255: and all above). */
 export interface EventRow {
   readonly kind: 'interrupt' | 'exception' | 'trap';
   readonly number: number;
