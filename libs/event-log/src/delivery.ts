@@ -1,6 +1,6 @@
 import { deadTopicOf, type Message } from '@pvtrail/contracts';
 import { AppError, ERROR_CODES } from '@pvtrail/primitives';
-import type { Batch, Handler, LogRecord, RetryPolicy } from './port.js';
+import type { Batch, Handler, LogRecord, RetryPolicy, TopicPartition } from './port.js';
 
 /** What delivery needs of an adapter. */
 export type DeliveryPorts = {
@@ -57,6 +57,11 @@ export class Delivery {
     return this.#held.get(partitionOf(batch)) ?? (batch.records.at(-1)?.offset ?? -1) + 1;
   }
 
+  /** The partition is lost: the handler gathers nothing of it any more. */
+  forget(partition: TopicPartition): void {
+    this.#held.delete(partitionOf(partition));
+  }
+
   async #oneByOne(batch: Batch): Promise<number | undefined> {
     let commit: number | undefined;
     for (const record of batch.records) {
@@ -90,4 +95,4 @@ export class Delivery {
   }
 }
 
-const partitionOf = ({ topic, partition }: Batch): string => `${topic}/${partition}`;
+const partitionOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;

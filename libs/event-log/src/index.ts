@@ -1,4 +1,15 @@
 export { Delivery, type DeliveryPorts } from './delivery.js';
+export { openKafkaLog } from './kafka/kafka-event-log.js';
+export {
+  DEFAULT_GROUP_SETTINGS,
+  DEFAULT_TOPIC_SETTINGS,
+  type GroupSettings,
+  type KafkaLogEntry,
+  type KafkaLogOptions,
+  type SaslOptions,
+  type TlsOptions,
+  type TopicSettings,
+} from './kafka/kafka-options.js';
 export { MemoryTransport, type Transport } from './memory/memory-transport.js';
 export type {
   Batch,
@@ -10,5 +21,6 @@ export type {
   ReadRange,
   RetryPolicy,
   Subscription,
+  TopicPartition,
 } from './port.js';
 export { openSqliteLog, openSqliteLogReader, type SqliteLogOptions } from './sqlite/sqlite-event-log.js';

@@ -1,16 +1,19 @@
 import type { Message } from '@pvtrail/contracts';
 
-/** A message where it lies in the log. Offsets grow within a partition; they need not be without gaps. */
-export type LogRecord = Message & {
+/** A topic has one partition or more; all records of a key lie in the same one. */
+export type TopicPartition = {
   readonly topic: string;
   readonly partition: number;
-  readonly offset: number;
 };
 
+/** A message where it lies in the log. Offsets grow within a partition; they need not be without gaps. */
+export type LogRecord = Message &
+  TopicPartition & {
+    readonly offset: number;
+  };
+
 /** Consecutive records of one partition, at least one. */
-export type Batch = {
-  readonly topic: string;
-  readonly partition: number;
+export type Batch = TopicPartition & {
   readonly records: readonly LogRecord[];
 };
 
@@ -36,10 +39,15 @@ export type Subscription = {
   readonly maxRecords: number;
   readonly maxBytes: number;
   readonly retry: RetryPolicy;
+  /**
+   * The partition went to another member of the group, or may have been elsewhere: what was gathered of it here is to be forgotten.
+   * Called between batches; when the partition comes back, it begins at the offset that the group has committed by then.
+   */
+  readonly revoked?: (partition: TopicPartition) => void;
 };
 
 export interface Consumer {
-  /** Resolves once everything that is in the topics now has been handled; rejects when the consumer fails before. */
+  /** Resolves once everything that is in this member's partitions now has been handled; rejects when the consumer fails before. */
   drained(): Promise<void>;
   /** Lets the batch in hand finish, commits it, and ends. */
   stop(): Promise<void>;
@@ -50,20 +58,20 @@ export interface Consumer {
 export type ReadRange = {
   /** Only records with this key. */
   readonly key?: string;
-  /** The first offset to read; 0 is the beginning. */
+  /** The first offset to read, in each partition; 0 is the beginning. */
   readonly from?: number;
 };
 
 /** Reading alone, also possible beside the process that writes. */
 export interface EventLogReader {
-  /** Records in order of offset, until the end of the log as it is when the end is reached. */
+  /** Records in order of offset, one partition after the other, until the end of the log as it is when the end is reached. */
   read(topic: string, range?: ReadRange): AsyncIterable<LogRecord>;
   close(): Promise<void>;
 }
 
 /**
  * An append-only log of binary messages in topics.
- * Errors of every method: `log/disk-full`, `log/locked`, `log/unavailable`.
+ * Errors of every method: `log/disk-full`, `log/locked`, `log/unavailable`, `log/too-large`.
  */
 export interface EventLog extends EventLogReader {
   /**
@@ -79,12 +87,15 @@ export interface EventLog extends EventLogReader {
     expectedVersion?: number,
   ): Promise<number>;
 
-  /** Adds messages of any keys, all or none; durable against the death of the process when resolved. */
+  /**
+   * Adds messages of any keys, those of one partition all or none; durable against the death of the process when resolved.
+   * After an error it may have added them all the same, so that a caller that tries again may add them twice.
+   */
   publish(topic: string, messages: readonly Message[]): Promise<void>;
 
   /** Delivers at least once: everything behind the group's committed offset, then whatever comes. */
   consume(subscription: Subscription, handler: Handler): Consumer;
 
-  /** Forgets records below `before`, so that the log's space can be used again. Unknown to groups that still need them. */
-  truncate(topic: string, before: number): Promise<void>;
+  /** Forgets records of a partition below `before`, so that the log's space can be used again. Unknown to groups that still need them. */
+  truncate(topic: string, partition: number, before: number): Promise<void>;
 }

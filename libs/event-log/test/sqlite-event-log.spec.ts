@@ -120,7 +120,7 @@ describe('sqlite event log', () => {
     await expect(log.publish('t', [large, large])).rejects.toEqual(expect.objectContaining({ code: 'log/disk-full' }));
     const stored = await allOf('t');
     expect(stored.length).toBe(2);
-    await log.truncate('t', (stored[1]?.offset ?? 0) + 1);
+    await log.truncate('t', 0, (stored[1]?.offset ?? 0) + 1);
     await log.publish('t', [large, large]);
     expect((await allOf('t')).length).toBe(2);
     await log.close();

@@ -1,2 +1,2 @@
 export { type LocalBroker, type LocalBrokerOptions, startLocalBroker } from './local-broker.js';
-export { missingBrokerTool } from './tools.js';
+export { skippedWithoutBroker } from './tools.js';

@@ -6,10 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type LocalBroker, missingBrokerTool, startLocalBroker } from '../src/index.js';
+import { type LocalBroker, skippedWithoutBroker, startLocalBroker } from '../src/index.js';
 
-const missing = missingBrokerTool();
-const here = process.env.CI === undefined && missing !== undefined ? `skipped, because there is no ${missing}` : '';
+const skipped = skippedWithoutBroker();
 
 const connects = (bootstrap: string): Promise<boolean> =>
   new Promise((resolve) => {
@@ -24,7 +23,7 @@ const isAlive = (pid: number): boolean => {
   return state !== '' && !state.startsWith('Z');
 };
 
-describe.skipIf(here !== '')(`local broker ${here}`, () => {
+describe.skipIf(skipped !== '')(`local broker ${skipped}`, () => {
   let folder: string;
   let broker: LocalBroker;
   beforeAll(async () => {

@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   'log/unavailable': { status: 503, retriable: true },
   'log/locked': { status: 503, retriable: true },
   'log/disk-full': { status: 507, retriable: true },
+  'log/too-large': { status: 413, retriable: false },
   'log/unhandled': { status: 500, retriable: false },
   'broker/missing-tool': { status: 500, retriable: false },
   'broker/not-started': { status: 500, retriable: false },

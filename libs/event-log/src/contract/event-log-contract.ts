@@ -122,7 +122,7 @@ export const describeEventLogContract = (adapter: string, create: () => Promise<
       it('truncated records are gone, later ones and the length of the stream stay', async () => {
         await log.append(TOPIC, 'k', [message('k', '1'), message('k', '2')]);
         const [, second] = await readAll(log, TOPIC);
-        await log.truncate(TOPIC, second?.offset ?? 0);
+        await log.truncate(TOPIC, second?.partition ?? 0, second?.offset ?? 0);
         expect((await readAll(log, TOPIC)).map(textOf)).toEqual(['2']);
         expect(await log.append(TOPIC, 'k', [message('k', '3')], 2)).toBe(3);
       });
@@ -135,7 +135,8 @@ export const describeEventLogContract = (adapter: string, create: () => Promise<
         await consumer.drained();
         await log.publish(TOPIC, [message('a', '3')]);
         await consumer.drained();
-        expect(seen).toEqual(['1', '2', '3']);
+        expect(seen.slice(0, 2).toSorted()).toEqual(['1', '2']);
+        expect(seen.slice(2)).toEqual(['3']);
       });
 
       it('every group gets every record', async () => {

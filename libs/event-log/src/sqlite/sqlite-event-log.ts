@@ -78,7 +78,7 @@ class SqliteEventLog implements EventLog {
     return consumer;
   }
 
-  async truncate(topic: string, before: number): Promise<void> {
+  async truncate(topic: string, _partition: number, before: number): Promise<void> {
     this.#log.truncate(topic, before);
   }
 

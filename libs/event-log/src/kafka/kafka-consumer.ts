@@ -1,0 +1,286 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Message } from '@pvtrail/contracts';
+import { AppError, ERROR_CODES } from '@pvtrail/primitives';
+import type { EachBatchPayload, Kafka } from 'kafkajs';
+import { Delivery } from '../delivery.js';
+import type { Consumer, Handler, Subscription, TopicPartition } from '../port.js';
+import { Committer } from './committer.js';
+import { type Commit, GroupMember } from './group-member.js';
+import { translated } from './kafka-errors.js';
+import type { GroupSettings, KafkaLogEntry } from './kafka-options.js';
+import { fromKafka, type StoredRecord } from './kafka-record.js';
+import { Lane } from './lane.js';
+import type { PartitionEnds } from './partition-fetcher.js';
+import type { TopicCatalogue } from './topic-catalogue.js';
+
+/** What a consumer needs of its log. Topics are called by their own names, without prefix. */
+export type ConsumerPorts = {
+  readonly kafka: () => Kafka;
+  readonly settings: GroupSettings;
+  readonly topics: TopicCatalogue;
+  readonly ends: (topic: string) => Promise<readonly PartitionEnds[]>;
+  readonly counts: (stored: StoredRecord) => Promise<boolean>;
+  readonly publish: (topic: string, message: Message) => Promise<void>;
+  readonly onLog: (entry: KafkaLogEntry) => void;
+};
+
+const MAX_RESTART_DELAY_MS = 10_000;
+const MIN_FETCH_BYTES = 1 << 20;
+/** What other members commit cannot be seen otherwise. */
+const DRAIN_POLL_MS = 500;
+const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
+
+/**
+ * Takes part in a group and hands its records to the handler, one batch at a time.
+ * Story: a member of the group fetches into lanes, one a partition; the handler's loop takes batches out of them; the committer commits.
+ * Too many bytes in the lanes pause the member. A member that crashed or went silent is replaced, and its lanes are lost.
+ */
+export class KafkaConsumer implements Consumer {
+  readonly finished: Promise<void>;
+  readonly #subscription: Subscription;
+  readonly #ports: ConsumerPorts;
+  readonly #delivery: Delivery;
+  readonly #committer: Committer;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #failure = Promise.withResolvers<never>();
+  readonly #watchdog: NodeJS.Timeout;
+  /** Topic by its name in the cluster. */
+  readonly #topicOf: ReadonlyMap<string, string>;
+  #member: GroupMember | undefined;
+  #memberId: string | undefined;
+  #restarts = 0;
+  #lost: Lane[] = [];
+  #inHand: Lane | undefined;
+  #paused = false;
+  #stopping = false;
+  #wake: () => void = () => {};
+  #progress = Promise.withResolvers<void>();
+
+  constructor(subscription: Subscription, handler: Handler, ports: ConsumerPorts) {
+    this.#subscription = subscription;
+    this.#ports = ports;
+    this.#topicOf = new Map(subscription.topics.map((topic) => [ports.topics.physical(topic), topic]));
+    this.#delivery = new Delivery(handler, subscription.retry, {
+      publishDead: ports.publish,
+      delay: async (ms) => {
+        if (ms > 0) await delay(ms);
+      },
+      stopping: () => this.#stopping || this.#inHand?.lost === true,
+    });
+    this.#committer = new Committer(
+      async (commits) => this.#commit(commits),
+      (error) => this.#log('warn', 'an offset could not be committed', error),
+    );
+    this.#watchdog = setInterval(() => this.#watch(), ports.settings.stallMs / 4);
+    this.finished = this.#run();
+    // A failure is reported to whoever waits on `finished` or `drained`; nobody waiting is no reason to end the process.
+    this.finished.catch(() => {});
+    this.#failure.promise.catch(() => {});
+  }
+
+  async drained(): Promise<void> {
+    await Promise.race([this.#drain(), this.finished]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wake();
+    await this.finished;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      void this.#join(0);
+      await Promise.race([this.#handleAll(), this.#failure.promise]);
+      await this.#committer.end();
+    } finally {
+      this.#stopping = true;
+      clearInterval(this.#watchdog);
+      await this.#member?.dispose();
+    }
+  }
+
+  /** Hands over batch after batch until stopped. */
+  async #handleAll(): Promise<void> {
+    while (!this.#stopping) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#forgetLost();
+      const lane = this.#nextLane();
+      if (lane === undefined) await woken;
+      else await this.#handleBatchOf(lane);
+      this.#progress.resolve();
+      this.#progress = Promise.withResolvers<void>();
+    }
+  }
+
+  async #handleBatchOf(lane: Lane): Promise<void> {
+    const { maxRecords, maxBytes } = this.#subscription;
+    const records = lane.take(maxRecords, maxBytes);
+    this.#inHand = lane;
+    const { topic, partition } = lane;
+    const commit = await this.#delivery.deliver({ topic, partition, records });
+    this.#inHand = undefined;
+    this.#regulate();
+    if (commit === undefined || lane.lost) return;
+    lane.handled = (records.at(-1)?.offset ?? -1) + 1;
+    this.#committer.add(lane, commit);
+  }
+
+  /** The lanes take turns. */
+  #nextLane(): Lane | undefined {
+    for (const [name, lane] of this.#lanes) {
+      if (lane.isEmpty) continue;
+      this.#lanes.delete(name);
+      this.#lanes.set(name, lane);
+      return lane;
+    }
+    return undefined;
+  }
+
+  /** Between batches, so that the handler is never told in the middle of one. */
+  #forgetLost(): void {
+    for (const lane of this.#lost.splice(0)) {
+      this.#delivery.forget(lane);
+      this.#subscription.revoked?.({ topic: lane.topic, partition: lane.partition });
+    }
+  }
+
+  async #join(delayMs: number): Promise<void> {
+    let member: GroupMember | undefined;
+    try {
+      await delay(delayMs);
+      await this.#ensureTopics();
+      if (this.#stopping) return;
+      member = this.#createMember();
+      this.#member = member;
+      this.#paused = false;
+      await member.start();
+    } catch (error) {
+      this.#replace(member, error);
+    }
+  }
+
+  async #ensureTopics(): Promise<void> {
+    await Promise.all(this.#subscription.topics.map((topic) => this.#ports.topics.ensure(topic)));
+  }
+
+  #createMember(): GroupMember {
+    const { topics, settings, kafka } = this.#ports;
+    const { group, maxBytes } = this.#subscription;
+    const member: GroupMember = new GroupMember({
+      kafka: kafka(),
+      group: topics.physical(group),
+      topics: [...this.#topicOf.keys()],
+      maxBytes: Math.max(maxBytes, MIN_FETCH_BYTES),
+      settings,
+      events: {
+        assigned: (memberId, partitions) => this.#assign(memberId, partitions),
+        batch: (payload) => this.#take(payload),
+        crashed: (error) => this.#replace(member, error),
+      },
+    });
+    return member;
+  }
+
+  /** Throws the member away and joins anew, unless the error says that this cannot help. */
+  #replace(member: GroupMember | undefined, error: unknown): void {
+    if (this.#stopping || member !== this.#member) return;
+    this.#member = undefined;
+    this.#memberId = undefined;
+    void member?.dispose();
+    for (const lane of this.#lanes.values()) this.#lose(lane);
+    this.#wake();
+    const ours = translated(error);
+    if (!(ours instanceof AppError) || !ERROR_CODES[ours.code].retriable) {
+      this.#failure.reject(ours);
+      return;
+    }
+    this.#log('warn', 'the member of the group is replaced', error);
+    void this.#join(Math.min(100 * 2 ** this.#restarts++, MAX_RESTART_DELAY_MS));
+  }
+
+  #watch(): void {
+    const { stallMs } = this.#ports.settings;
+    if (this.#member === undefined || this.#member.silentMs < stallMs) return;
+    this.#replace(this.#member, new AppError('log/unavailable', `nothing was heard of the broker for ${stallMs} ms`));
+  }
+
+  #assign(memberId: string, assigned: readonly TopicPartition[]): void {
+    const partitions = new Map(
+      assigned.map(({ topic, partition }) => {
+        const named = { topic: this.#topicOf.get(topic) ?? topic, partition };
+        return [nameOf(named), named];
+      }),
+    );
+    for (const [name, lane] of this.#lanes) {
+      if (memberId !== this.#memberId || !partitions.has(name)) this.#lose(lane);
+    }
+    for (const [name, partition] of partitions) {
+      if (!this.#lanes.has(name)) this.#lanes.set(name, new Lane(partition));
+    }
+    this.#memberId = memberId;
+    this.#restarts = 0;
+    this.#regulate();
+    this.#wake();
+  }
+
+  #lose(lane: Lane): void {
+    lane.lose();
+    this.#lanes.delete(nameOf(lane));
+    this.#lost.push(lane);
+  }
+
+  async #take({ batch }: EachBatchPayload): Promise<void> {
+    const topic = this.#topicOf.get(batch.topic) ?? batch.topic;
+    const lane = this.#lanes.get(nameOf({ topic, partition: batch.partition }));
+    const records = [];
+    for (const message of batch.messages) {
+      const stored = fromKafka(topic, batch.partition, message);
+      if (await this.#ports.counts(stored)) records.push(stored.record);
+    }
+    if (lane === undefined || lane.lost) return;
+    lane.add(records, Number(batch.lastOffset()) + 1);
+    this.#regulate();
+    this.#wake();
+  }
+
+  /** Two batches in wait are enough beside the one in hand. */
+  #regulate(): void {
+    const { maxBytes } = this.#subscription;
+    const waiting = [...this.#lanes.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    if (waiting > 2 * maxBytes) this.#member?.pause();
+    else if (this.#paused && waiting <= maxBytes) this.#member?.resume();
+    else return;
+    this.#paused = waiting > 2 * maxBytes;
+  }
+
+  async #commit(commits: readonly Commit[]): Promise<void> {
+    if (this.#member === undefined) throw new AppError('log/unavailable', 'there is no connection to the group');
+    const { topics } = this.#ports;
+    await this.#member.commit(commits.map((commit) => ({ ...commit, topic: topics.physical(commit.topic) })));
+  }
+
+  /** Handled is what was handled here, what the group has committed, and, as far as this member is concerned, the share of others. */
+  async #drain(): Promise<void> {
+    await this.#ensureTopics();
+    const { group, topics } = this.#subscription;
+    const ends = (await Promise.all(topics.map((topic) => this.#ports.ends(topic)))).flat();
+    while (!this.#stopping) {
+      const progress = this.#progress.promise;
+      const committed = await this.#ports.topics.committed(group, topics);
+      const isHandled = (end: PartitionEnds): boolean => {
+        const lane = this.#lanes.get(nameOf(end));
+        const next = lane?.handled ?? Math.max(end.low, committed.get(nameOf(end)) ?? 0);
+        return lane === undefined || next >= end.high;
+      };
+      if (this.#memberId !== undefined && ends.every(isHandled)) return this.#committer.flushed();
+      await Promise.race([progress, delay(DRAIN_POLL_MS)]);
+    }
+  }
+
+  #log(level: KafkaLogEntry['level'], message: string, error: unknown): void {
+    this.#ports.onLog({ level, message, details: { group: this.#subscription.group, error: String(error) } });
+  }
+}

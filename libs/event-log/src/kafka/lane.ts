@@ -1,0 +1,60 @@
+import type { LogRecord, TopicPartition } from '../port.js';
+
+/** Records of one partition that wait for the handler: in order, each once for as long as the partition is ours. */
+export class Lane implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** The offset behind the last record that was handled here; undefined before the first one. */
+  handled: number | undefined;
+  /** The partition went to another member, or may have. */
+  lost = false;
+  #queue: LogRecord[] = [];
+  #bytes = 0;
+  #next = 0;
+
+  constructor({ topic, partition }: TopicPartition) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  get isEmpty(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** Of the values that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * After each rebalance the broker delivers again from the committed offset; what came already is passed over.
+   * @param next the offset behind what was fetched
+   */
+  add(records: readonly LogRecord[], next: number): void {
+    for (const record of records) {
+      if (record.offset < this.#next) continue;
+      this.#queue.push(record);
+      this.#bytes += record.value.byteLength;
+    }
+    this.#next = Math.max(this.#next, next);
+  }
+
+  /** The next records: at least one, no more than `maxRecords`, no more bytes than `maxBytes` unless the first one is larger. */
+  take(maxRecords: number, maxBytes: number): readonly LogRecord[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { value } of this.#queue) {
+      if (count === maxRecords || (count > 0 && bytes + value.byteLength > maxBytes)) break;
+      bytes += value.byteLength;
+      count++;
+    }
+    this.#bytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+
+  lose(): void {
+    this.lost = true;
+    this.#bytes = 0;
+    this.#queue = [];
+  }
+}
