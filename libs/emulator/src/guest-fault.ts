@@ -29,6 +29,22 @@ export class GuestFault {
   }
 }
 
+const VECTOR_NAMES = new Map<number, string>([
+  [Vector.divideError, '#DE'],
+  [Vector.undefinedOpcode, '#UD'],
+  [7, '#NM'],
+  [Vector.doubleFault, '#DF'],
+  [Vector.invalidTss, '#TS'],
+  [Vector.segmentNotPresent, '#NP'],
+  [Vector.stackFault, '#SS'],
+  [Vector.generalProtection, '#GP'],
+  [Vector.pageFault, '#PF'],
+  [Vector.alignmentCheck, '#AC'],
+]);
+
+/** The manuals' name of an exception: `#UD`. */
+export const vectorName = (vector: number): string => VECTOR_NAMES.get(vector) ?? `exception ${vector}`;
+
 const WITH_ERROR_CODE = new Set<number>([8, 10, 11, 12, 13, 14, 17]);
 
 export const hasErrorCode = (vector: number): boolean => WITH_ERROR_CODE.has(vector);

@@ -1,7 +1,8 @@
+import { formatVirt, guestVirt, toHex } from '@pvtrail/primitives';
 import { Mnemonic } from 'iced-x86';
 import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock, wrapped } from './decode.js';
-import { GuestFault, GuestStopped, hasErrorCode, Vector } from './guest-fault.js';
+import { GuestFault, GuestStopped, hasErrorCode, Vector, vectorName } from './guest-fault.js';
 import { GuestMemory, halves } from './guest-memory.js';
 import type { Hypervisor } from './hypervisor.js';
 import { type Delivery, InterruptUnit } from './interrupts.js';
@@ -122,6 +123,8 @@ export class Machine {
   #circles = 0;
   /** The fault that a helper raised while generated code ran. */
   #raised = new GuestFault(Vector.generalProtection);
+  /** The last exception that an instruction raised and that was no page fault: what a guest that fails has died of. */
+  #lastFault: { readonly vector: number; readonly rip: bigint; readonly bytes: Uint8Array } | undefined;
   /** A host error inside a helper, thrown again once generated code has left. */
   #helperError: unknown;
   readonly #pendingStores: { from: number; to: number; length: number }[] = [];
@@ -198,6 +201,7 @@ export class Machine {
   #begin({ seed = DEFAULT_SEED, instructionBudget = NO_BUDGET, sink }: GuestSettings): void {
     this.#budget = instructionBudget;
     this.#hypervisor = undefined;
+    this.#lastFault = undefined;
     this.#sink = sink;
     this.#circles = 0;
     this.cpu.reset();
@@ -302,17 +306,25 @@ export class Machine {
     this.#platform.request(vector);
   }
 
-  /** Describes the guest as it is now, as a failure. */
+  /** Describes the guest as it is now, as a failure; the message says which exception was its last. */
   failure(code: GuestFailureCode, message: string): GuestFailure {
     const blocks = this.blocks;
     return {
       code,
-      message,
+      message: code === 'guest/failed' ? `${message}${this.#lastFaultText()}` : message,
       rip: this.cpu.rip,
       registers: Array.from({ length: 16 }, (_, register) => this.cpu.gpr(register)),
       lastBlocks: this.shape.record ? this.#recorder.lastBlocks.flatMap((id) => blocks[id] ?? []) : [],
       bytes: this.#bytesAtRip(),
     };
+  }
+
+  #lastFaultText(): string {
+    if (this.#lastFault === undefined) return '';
+    const { vector, rip, bytes } = this.#lastFault;
+    const what = vector === Vector.undefinedOpcode ? '#UD, an unknown instruction,' : vectorName(vector);
+    const code = bytes.length === 0 ? 'where no code is mapped' : `at the bytes ${toHex(bytes)}`;
+    return `; its last exception was ${what} at ${formatVirt(guestVirt(rip))}, ${code}`;
   }
 
   #bytesAtRip(): Uint8Array {
@@ -545,6 +557,7 @@ export class Machine {
       return { kind: 'exception', vector, errorCode: hasErrorCode(vector) ? errorCode : 0, address };
     }
     if (vector === Vector.pageFault) cpu.setHalves('cr2', low, high);
+    else this.#lastFault = { vector, rip: cpu.rip, bytes: this.#bytesAtRip().subarray(0, MAX_INSTRUCTION_BYTES) };
     return this.#deliver({ vector, errorCode, cause: 'fault' });
   }
 

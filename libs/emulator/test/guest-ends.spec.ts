@@ -50,6 +50,9 @@ describe('a guest', () => {
     const failure = failureOf(machineAt([...MOV_EAX_7, 0x0f, 0x0b]).run());
     expect(failure.code).toBe('guest/failed');
     expect(failure.message).toMatch(/triple fault/);
+    expect(failure.message).toMatch(
+      /last exception was #UD, an unknown instruction, at 0x0000000000010005, at the bytes 0f0bcc/,
+    );
     expect(failure.registers[0]).toBe(7n);
     expect(failure.rip).toBe(BigInt(CODE_AT + MOV_EAX_7.length));
     expect([...failure.bytes.subarray(0, 2)]).toEqual([0x0f, 0x0b]);

@@ -1,6 +1,6 @@
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { openKernelImages } from '@pvtrail/kernel-images';
-import { parseVirt } from '@pvtrail/primitives';
+import { formatVirt, parseVirt } from '@pvtrail/primitives';
 import { expect, it } from 'vitest';
 import { Guest, GuestFailedError, parseElf } from '../src/index.js';
 
@@ -34,7 +34,7 @@ const failureOf = (boot: () => unknown) => {
   throw new Error('the guest has not failed');
 };
 
-it('a guest that meets an invalid opcode while it boots fails with what its console says, registers and last blocks', () => {
+it('a guest that meets an invalid opcode while it boots fails with its address and bytes, what its console says, registers and last blocks', () => {
   const { address, image } = damagedImage();
   const guest = new Guest({
     image,
@@ -55,8 +55,9 @@ it('a guest that meets an invalid opcode while it boots fails with what its cons
   });
   const failure = failureOf(() => guest.boot());
   expect(failure.code).toBe('guest/failed');
-  // vector 6, then the low half of the address
-  expect(failure.message).toContain(`0x06000000${address.toString(16).slice(-8)}`);
+  expect(failure.message).toContain('its console says: panic: exception in the kernel');
+  expect(failure.message).toContain(`its last exception was #UD, an unknown instruction, at ${formatVirt(address)}`);
+  expect(failure.message).toMatch(/at the bytes 06[0-9a-f]{28}$/);
   expect(failure.registers.some((register) => register !== 0n)).toBe(true);
   expect(failure.lastBlocks).toHaveLength(16);
 });
