@@ -50,7 +50,7 @@ const refuse = (set: string, root: string): void => {
 
 const openFolder = once((folder): KernelImages => {
   const read = once((name) => readFile(folder, name));
-  const json = once((name) => JSON.parse(Buffer.from(read(name)).toString('utf8')) as unknown);
+  const json = once((name) => parseJson(name, read(name)));
   const elfName = (stage: string): string => (stage === 'nopv' ? 'nopv.elf' : 'v2.6.29.elf');
   const digest = once((name) => digestOf(read(name)));
   const patchSets = once((name) => parse(patchSetFileSchema, name, json(name)));
@@ -75,6 +75,14 @@ const readFile = (folder: string, name: string): Uint8Array => {
       {},
       cause,
     );
+  }
+};
+
+const parseJson = (name: string, bytes: Uint8Array): unknown => {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new AppError('image/corrupt', `${name} is no JSON`, {}, cause);
   }
 };
 
