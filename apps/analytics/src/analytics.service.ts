@@ -81,10 +81,11 @@ export class AnalyticsService {
     return undefined;
   }
 
-  async #handleChunks({ records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
+  /** Batches of different partitions may come at a time. */
+  async #handleChunks({ partition, records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
     await Promise.all(groupByKey(records).map((ofOneGuest) => this.#handleChunksOf(ofOneGuest)));
     const guests = await Promise.all(this.#guests.values());
-    const held = guests.flatMap((guest) => guest?.analysis.heldSince ?? []);
+    const held = guests.flatMap((guest) => guest?.analysis.heldSince(partition) ?? []);
     return held.length === 0 ? undefined : { firstUnhandled: Math.min(...held) };
   }
 
@@ -93,7 +94,7 @@ export class AnalyticsService {
       const { chunk, value } = fromChunkMessage(record);
       const guest = await this.#guest(chunk.guestId);
       if (guest === undefined) return;
-      if (await guest.analysis.add(chunk, value, record.offset)) {
+      if (await guest.analysis.add(chunk, value, record)) {
         guest.traceStored = true;
         await this.#completeIfAll(guest);
       }

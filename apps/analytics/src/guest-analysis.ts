@@ -1,5 +1,6 @@
 import type { ChunkRow, ColumnStore } from '@pvtrail/column-store';
 import type { ChunkProduced, GuestId } from '@pvtrail/contracts';
+import type { LogRecord } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import type { AnalysisWorker } from './analysis-worker.js';
 
@@ -13,8 +14,8 @@ export class GuestAnalysis {
   readonly #store: ColumnStore;
   #nextChunk: number;
   #rows: ChunkRow[] = [];
-  /** Offset in the log of the first chunk that is not stored yet. */
-  #heldSince: number | undefined;
+  /** Where in the log the first chunk lies that is not stored yet. */
+  #held: Pick<LogRecord, 'partition' | 'offset'> | undefined;
 
   constructor(guestId: GuestId, worker: AnalysisWorker, store: ColumnStore, nextChunk: number) {
     this.#guestId = guestId;
@@ -23,8 +24,9 @@ export class GuestAnalysis {
     this.#nextChunk = nextChunk;
   }
 
-  get heldSince(): number | undefined {
-    return this.#heldSince;
+  /** Offset of the first chunk of a partition that is not stored yet. */
+  heldSince(partition: number): number | undefined {
+    return this.#held?.partition === partition ? this.#held.offset : undefined;
   }
 
   /**
@@ -32,7 +34,7 @@ export class GuestAnalysis {
    * @returns whether the guest's trace is stored completely now
    * @throws AppError `trace/discontinuous` when chunks are missing before it
    */
-  async add(chunk: ChunkProduced, value: Uint8Array, offset: number): Promise<boolean> {
+  async add(chunk: ChunkProduced, value: Uint8Array, place: Pick<LogRecord, 'partition' | 'offset'>): Promise<boolean> {
     if (chunk.sequence < this.#nextChunk) return false;
     if (chunk.sequence > this.#nextChunk) {
       throw new AppError(
@@ -41,7 +43,7 @@ export class GuestAnalysis {
       );
     }
     this.#nextChunk++;
-    this.#heldSince ??= offset;
+    this.#held ??= { partition: place.partition, offset: place.offset };
     const { sequence, instructions, rawBytes, bytes, digest, last } = chunk;
     this.#rows.push({ sequence, instructions, rawBytes, bytes, digest });
     const endsUnit = last || this.#nextChunk % CHUNKS_PER_UNIT === 0;
@@ -56,7 +58,7 @@ export class GuestAnalysis {
       ...result,
       last,
     });
-    this.#heldSince = undefined;
+    this.#held = undefined;
     return last;
   }
 }

@@ -8,12 +8,12 @@ import {
   makeEvent,
   type PayloadOf,
   TOPICS,
-  toChunkMessage,
   toMessage,
   topicOf,
 } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError, canonicalJson } from '@pvtrail/primitives';
+import { ChunkSender } from './chunk-sender.js';
 import type { PatchInbox } from './patch-inbox.js';
 import type { TraceArchive } from './trace-archive.js';
 import type { Lease } from './worker-pool.js';
@@ -32,7 +32,7 @@ export type ExecutionEnd = 'finished' | 'failed';
 /**
  * Runs one requested guest in a leased worker: its optimisations, boot, patches, workload, trace. Events that an earlier execution
  * recorded are not recorded again: the guest is deterministic, so they are equal. Only how it ended is said each time, because
- * whoever stores the guest waits to hear it.
+ * whoever stores the guest waits to hear it. The worker is released once the guest has finished; its holder releases it otherwise.
  */
 export const executeGuest = async (
   requested: EventOf<'GuestRequested'>,
@@ -41,10 +41,11 @@ export const executeGuest = async (
 ): Promise<ExecutionEnd> => {
   const { guestId, runId, spec } = requested.payload;
   const record = await recorderOf(ports.log, requested);
+  const chunks = new ChunkSender(ports.trace, ports.archive, lease.credit);
   const optimisations = await ports.patches.optimisations(guestId, spec);
   lease.send({ kind: 'execute', guestId, runId, spec, optimisations });
   for (;;) {
-    const message = await lease.receive();
+    const message = await chunks.whileSending(lease.receive());
     switch (message.kind) {
       case 'booted':
         await record('GuestBooted', { guestId, image: requested.payload.image, instructions: message.instructions });
@@ -55,14 +56,15 @@ export const executeGuest = async (
         await record('WorkloadStarted', { guestId, ...workloadOf(spec), instructions: message.instructions });
         break;
       case 'chunk':
-        await ports.archive?.keep(message.chunk, message.value);
-        await ports.trace.publish(TOPICS.trace, [toChunkMessage(message.chunk, message.value)]);
-        lease.credit();
+        chunks.send(message.chunk, message.value);
         break;
       case 'finished':
+        lease.release('idle'); // for the next guest, while the last chunks of this one are on their way
+        await chunks.sent();
         await record('WorkloadFinished', { guestId, ...message.summary });
         return 'finished';
       case 'failed':
+        await chunks.sent();
         await record('GuestFailed', { guestId, ...message.failure });
         return 'failed';
     }

@@ -93,18 +93,16 @@ export class GuestRunnerService {
   }
 
   async #execute(requested: EventOf<'GuestRequested'>, lease: Lease): Promise<void> {
-    let ended = false;
     try {
-      const end = await executeGuest(requested, lease, {
+      await executeGuest(requested, lease, {
         log: this.#log,
         trace: this.#trace,
         patches: this.#patches,
         archive: this.#archive,
       });
-      ended = end === 'finished';
     } finally {
       this.#patches.close(requested.payload.guestId);
-      lease.release(ended ? 'idle' : 'spent');
+      lease.release('spent');
     }
   }
 }

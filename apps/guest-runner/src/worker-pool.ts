@@ -11,7 +11,7 @@ export interface Lease {
   receive(): Promise<FromWorker>;
   /** Allows the worker one more chunk. */
   credit(): void;
-  /** `idle` returns the worker to the pool; `spent` ends it, because its guest did not reach its end. */
+  /** `idle` returns the worker to the pool; `spent` ends it, because its guest did not reach its end. Only the first call counts. */
   release(state: 'idle' | 'spent'): void;
 }
 
@@ -35,11 +35,15 @@ export class WorkerPool {
   async lease(text: string): Promise<Lease> {
     const worker = this.#takeIdle(text) ?? (this.#all.size < this.#size ? this.#start() : await this.#next());
     worker.text = text;
+    let released = false;
     return {
       send: (message) => worker.send(message),
       receive: () => worker.receive(),
       credit: () => worker.credit(),
-      release: (state) => this.#release(worker, state),
+      release: (state) => {
+        if (!released) this.#release(worker, state);
+        released = true;
+      },
     };
   }
 

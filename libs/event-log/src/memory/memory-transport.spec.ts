@@ -2,7 +2,7 @@ import { AppError } from '@pvtrail/primitives';
 import { describe, expect, it } from 'vitest';
 import { MemoryTransport } from './memory-transport.js';
 
-const message = (key: string) => ({ key, value: new Uint8Array([1]), headers: {} });
+const message = (key: string, value = 1) => ({ key, value: new Uint8Array([value]), headers: {} });
 const subscription = {
   group: 'g',
   topics: ['t'],
@@ -12,21 +12,39 @@ const subscription = {
 };
 
 describe('MemoryTransport', () => {
-  it('hands messages over in order and resolves publish only when they are taken', async () => {
+  it('hands messages of a key over in order and resolves publish only when they are taken', async () => {
     const transport = new MemoryTransport();
-    const seen: string[] = [];
+    const seen: number[] = [];
     let published = false;
-    const publishing = transport.publish('t', ['a', 'b', 'c'].map(message)).then(() => {
-      published = true;
-    });
-    expect(published).toBe(false);
+    const publishing = transport
+      .publish(
+        't',
+        [1, 2, 3].map((value) => message('a', value)),
+      )
+      .then(() => {
+        published = true;
+      });
     const consumer = transport.consume(subscription, async ({ records }) => {
       expect(published).toBe(false);
-      seen.push(...records.map(({ key }) => key));
+      seen.push(...records.flatMap(({ value }) => [...value]));
       return undefined;
     });
     await publishing;
-    expect(seen).toEqual(['a', 'b', 'c']);
+    expect(seen).toEqual([1, 2, 3]);
+    await consumer.stop();
+  });
+
+  it('does not let a key wait for another one', async () => {
+    const transport = new MemoryTransport();
+    const slow = Promise.withResolvers<undefined>();
+    const consumer = transport.consume(subscription, ({ records }) =>
+      records[0]?.key === 'slow' ? slow.promise : Promise.resolve(undefined),
+    );
+    const waiting = transport.publish('t', [message('slow')]);
+    await transport.publish('t', [message('quick')]);
+    slow.resolve(undefined);
+    await waiting;
+    await consumer.drained();
     await consumer.stop();
   });
 
