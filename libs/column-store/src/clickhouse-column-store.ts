@@ -1,5 +1,5 @@
 import type { AnyEvent, GuestId, RunId } from '@pvtrail/contracts';
-import { digestOf } from '@pvtrail/primitives';
+import { AppError, digestOf } from '@pvtrail/primitives';
 import {
   type ByStatistics,
   type Comparison,
@@ -21,8 +21,9 @@ import {
   contributionsSql,
   eventsSql,
   footprintsSql,
+  generationsSql,
   guestsSql,
-  orphansSql,
+  progressSql,
   runsSql,
   STATISTICS,
   type StatisticsQuery,
@@ -34,7 +35,9 @@ import {
   fromCountsRow,
   fromEventRow,
   fromGuestRow,
+  fromProgressRow,
   fromRunRow,
+  type GuestProgress,
   STORE_SCHEMA_VERSION,
   toCommitRow,
   toCount,
@@ -54,40 +57,38 @@ function* slices<T>(items: readonly T[], size: number): Generator<readonly T[]> 
   for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }
 
+const tokenOf = (guest: GuestId, { generation }: GuestProgress, rest: string): string =>
+  `${guest}/${generation}/${STORE_SCHEMA_VERSION}/${rest}`;
+
 /**
  * The store over any ClickHouse.
  *
  * Two things keep a unit that died half-way from being stored twice. Each insert has a token (guest, generation, unit, schema
- * version, table), and the tables drop a token that they have seen within their window. And what earlier processes left without a
- * commit row is found when the store is opened, so that those inserts are left out however long ago they were.
+ * version, table), and the tables drop a token that they have seen within their window. And what an earlier process left without
+ * a commit row is found when this one turns to the guest, so that those inserts are left out however long ago they were.
  */
 class ClickHouseColumnStore implements ColumnStore {
   readonly #database: Database;
-  /** `table/guest/unit` of rows that were there without a commit row when the store was opened. */
-  readonly #orphans: Set<string>;
-  readonly #generations: Map<GuestId, number>;
-  /** The next unit of guests that are being inserted. */
-  readonly #nextUnits = new Map<GuestId, number>();
+  /** Of guests that are being inserted; read again whenever somebody asks where to go on, as another process may have been there. */
+  readonly #progress = new Map<GuestId, GuestProgress>();
 
-  constructor(database: Database, orphans: Set<string>, generations: Map<GuestId, number>) {
+  constructor(database: Database) {
     this.#database = database;
-    this.#orphans = orphans;
-    this.#generations = generations;
   }
 
   async insertUnit(unit: Unit): Promise<'inserted' | 'known'> {
-    const { guestId, unit: number, last } = unit;
-    const next = this.#nextUnits.get(guestId) ?? (await this.#nextUnit(guestId));
-    if (number < next) return 'known';
-    if (number > next) throw new RangeError(`unit ${number} of guest ${guestId}, whose next is ${next}`);
+    const { guestId, unit: number } = unit;
+    const progress = this.#progress.get(guestId) ?? (await this.#readProgress(guestId));
+    const { units, present } = progress;
+    if (number < units) return 'known';
+    if (number > units) throw new RangeError(`unit ${number} of guest ${guestId}, whose next is ${units}`);
     const rows = toUnitRows(unit);
     for (const table of UNIT_TABLES) {
-      if (this.#orphans.has(`${table}/${guestId}/${number}`)) continue;
-      await this.#database.insert(table, rows[table], this.#token(guestId, `${number}/${table}`));
+      if (present.has(table)) continue;
+      await this.#database.insert(table, rows[table], tokenOf(guestId, progress, `${number}/${table}`));
     }
-    await this.#database.insert('units', [toCommitRow(unit)], this.#token(guestId, `${number}/units`));
-    if (last) this.#nextUnits.delete(guestId);
-    else this.#nextUnits.set(guestId, number + 1);
+    await this.#database.insert('units', [toCommitRow(unit)], tokenOf(guestId, progress, `${number}/units`));
+    this.#progress.set(guestId, { ...progress, units: units + 1, present: new Set() });
     return 'inserted';
   }
 
@@ -101,19 +102,22 @@ class ClickHouseColumnStore implements ColumnStore {
   }
 
   async resumePoint(guest: GuestId): Promise<ResumePoint> {
-    const units = await this.committedUnits(guest);
-    const last = units.at(-1);
-    if (last === undefined) return { kind: 'beginning' };
-    if (last.last) return { kind: 'complete', units: units.length };
-    const checkpoint = await this.loadCheckpoint(guest, last.unit);
-    if (checkpoint === undefined) return { kind: 'beginning' };
-    return { kind: 'after-unit', unit: last.unit, nextChunk: last.firstChunk + last.chunks, checkpoint };
+    const { units, nextChunk, complete } = await this.#readProgress(guest);
+    if (units === 0) return { kind: 'beginning' };
+    if (complete) return { kind: 'complete', units };
+    const unit = units - 1;
+    const checkpoint = await this.loadCheckpoint(guest, unit);
+    if (checkpoint === undefined) throw new AppError('store/query-failed', `no checkpoint of unit ${unit} of ${guest}`);
+    return { kind: 'after-unit', unit, nextChunk, checkpoint };
   }
 
   async insertGuest(guest: EndedGuest): Promise<void> {
     const known = await this.#database.query(`SELECT guest FROM guests WHERE guest IN (${texts([guest.guestId])})`);
-    if (known.length > 0) return;
-    await this.#database.insert('guests', [toGuestRow(guest)], this.#token(guest.guestId, 'guests'));
+    if (known.length === 0) {
+      const progress = this.#progress.get(guest.guestId) ?? (await this.#readProgress(guest.guestId));
+      await this.#database.insert('guests', [toGuestRow(guest)], tokenOf(guest.guestId, progress, 'guests'));
+    }
+    this.#progress.delete(guest.guestId);
   }
 
   async guests(run: RunId): Promise<EndedGuest[]> {
@@ -144,22 +148,13 @@ class ClickHouseColumnStore implements ColumnStore {
 
   async forget(guests: readonly GuestId[]): Promise<void> {
     for (const some of slices(guests, IDS_PER_STATEMENT)) {
+      const rows = await this.#database.query(generationsSql(some));
+      const generations = new Map(rows.map(({ guest, generation }) => [guest, toCount(generation)]));
       // The new generation is noted first: rows inserted after a crash from here on have tokens of their own.
-      const removals = some.map((guest) => ({ guest, generation: this.#generation(guest) + 1 }));
+      const removals = some.map((guest) => ({ guest, generation: (generations.get(guest) ?? 0) + 1 }));
       await this.#database.insert('removals', removals, `removals/${digestOf(JSON.stringify(removals))}`);
-      for (const { guest, generation } of removals) {
-        this.#generations.set(guest, generation);
-        this.#nextUnits.delete(guest);
-      }
-      for (const table of GUEST_TABLES) {
-        await this.#database.command(
-          `ALTER TABLE ${table} DELETE WHERE guest IN (${texts(some)}) SETTINGS mutations_sync = 2`,
-        );
-      }
-      const forgotten = new Set<string>(some);
-      for (const orphan of this.#orphans) {
-        if (forgotten.has(orphan.split('/')[1] ?? '')) this.#orphans.delete(orphan);
-      }
+      for (const table of GUEST_TABLES) await this.#database.deleteRows(table, `guest IN (${texts(some)})`);
+      for (const guest of some) this.#progress.delete(guest);
     }
   }
 
@@ -193,37 +188,18 @@ class ClickHouseColumnStore implements ColumnStore {
     await this.#database.close();
   }
 
-  async #nextUnit(guest: GuestId): Promise<number> {
-    const units = await this.committedUnits(guest);
-    return (units.at(-1)?.unit ?? -1) + 1;
-  }
-
-  #generation(guest: GuestId): number {
-    return this.#generations.get(guest) ?? 0;
-  }
-
-  #token(guest: GuestId, rest: string): string {
-    return `${guest}/${this.#generation(guest)}/${STORE_SCHEMA_VERSION}/${rest}`;
+  async #readProgress(guest: GuestId): Promise<GuestProgress> {
+    const [row] = await this.#database.query(progressSql(guest, UNIT_TABLES));
+    const progress = fromProgressRow(row ?? {});
+    this.#progress.set(guest, progress);
+    return progress;
   }
 }
-
-const findOrphans = async (database: Database): Promise<Set<string>> => {
-  const orphans = new Set<string>();
-  for (const table of UNIT_TABLES) {
-    for (const { guest, unit } of await database.query(orphansSql(table))) orphans.add(`${table}/${guest}/${unit}`);
-  }
-  return orphans;
-};
-
-const loadGenerations = async (database: Database): Promise<Map<GuestId, number>> => {
-  const rows = await database.query('SELECT guest, max(generation) AS generation FROM removals GROUP BY guest');
-  return new Map(rows.map(({ guest, generation }) => [guest as GuestId, toCount(generation)]));
-};
 
 /** The store over a database: brings its tables up to date first. @throws AppError `store/schema-mismatch` */
 export const createColumnStore = async (database: Database): Promise<ColumnStore> => {
   await migrate(database);
-  return new ClickHouseColumnStore(database, await findOrphans(database), await loadGenerations(database));
+  return new ClickHouseColumnStore(database);
 };
 
 /** Opens a store. @throws AppError `store/locked`, `store/unavailable`, `store/disk-full`, `store/schema-mismatch` */

@@ -29,13 +29,13 @@ export const loadMigrations = (folder: URL = FOLDER): Migration[] => {
 };
 
 /** Statements end with a semicolon at the end of a line. */
-const statementsOf = (sql: string): string[] =>
+export const statementsOf = (sql: string): string[] =>
   sql
     .split(/;[ \t]*(?:\n|$)/)
     .map((statement) => statement.trim())
     .filter((statement) => statement !== '');
 
-const HISTORY = `CREATE TABLE IF NOT EXISTS schema_migrations (
+export const HISTORY = `CREATE TABLE IF NOT EXISTS schema_migrations (
   number   UInt32 COMMENT 'from 1',
   name     String COMMENT 'file name',
   checksum String COMMENT 'SHA-256 of the file'
@@ -61,12 +61,12 @@ export const migrate = async (
   database: Database,
   migrations: readonly Migration[] = loadMigrations(),
 ): Promise<number[]> => {
-  await database.command(HISTORY);
+  await database.define(HISTORY);
   const applied = await database.query('SELECT number, name, checksum FROM schema_migrations ORDER BY number');
   refuseDifferences(applied, migrations);
   const missing = migrations.filter(({ number }) => !applied.some((row) => Number(row.number) === number));
   for (const { number, name, sql, checksum } of missing) {
-    for (const statement of statementsOf(sql)) await database.command(statement);
+    for (const statement of statementsOf(sql)) await database.define(statement);
     await database.insert('schema_migrations', [{ number, name, checksum }], `migration/${number}/${checksum}`);
   }
   return missing.map(({ number }) => number);

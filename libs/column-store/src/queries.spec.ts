@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import { runIdOf } from '@pvtrail/contracts';
+import { guestIdOf, runIdOf } from '@pvtrail/contracts';
 import { describe, expect, it } from 'vitest';
-import { comparisonSql, contributionsSql, eventsSql, footprintsSql, orphansSql, statisticsSql } from './queries.js';
+import { comparisonSql, contributionsSql, eventsSql, footprintsSql, progressSql, statisticsSql } from './queries.js';
 import { text } from './sql-text.js';
 
 const run = runIdOf('golden');
@@ -41,7 +41,7 @@ const STATEMENTS: Record<string, string> = {
   }),
   footprints: footprintsSql(run),
   events: eventsSql(run),
-  orphans: orphansSql('chunks'),
+  progress: progressSql(guestIdOf(run, 0, 'golden'), ['chunks', 'cause_statistics']),
 };
 
 const golden = (name: string): URL => new URL(`../test/golden/${name}.sql`, import.meta.url);

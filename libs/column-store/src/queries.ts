@@ -209,7 +209,28 @@ WHERE guest = ${text(guest)}
   AND unit = ${Math.trunc(unit)}
 LIMIT 1`;
 
-/** Units of which a table has rows, though they were never committed. */
-export const orphansSql = (table: string): string => `SELECT DISTINCT guest, unit
-FROM ${table}
-WHERE (guest, unit) NOT IN (SELECT guest, unit FROM units)`;
+/**
+ * How far a guest is: its committed units (they have no gaps) with the last one's chunks, how often it was removed, and the
+ * tables that have rows of a unit that was never committed.
+ */
+export const progressSql = (guest: GuestId, tables: readonly string[]): string => {
+  const ofGuest = `WHERE guest = ${text(guest)}`;
+  const present = tables.map(
+    (table) =>
+      `(SELECT count() FROM ${table} ${ofGuest} AND unit NOT IN (SELECT unit FROM units ${ofGuest})) AS ${table}`,
+  );
+  return [
+    'SELECT',
+    indented([
+      `(SELECT (count(), argMax((firstChunk + chunks, last), unit)) FROM units ${ofGuest}) AS committed`,
+      `(SELECT max(generation) FROM removals ${ofGuest}) AS generation`,
+      ...present,
+    ]),
+  ].join('\n');
+};
+
+/** How often guests were removed; those that never were are left out. */
+export const generationsSql = (guests: readonly GuestId[]): string => `SELECT guest, max(generation) AS generation
+FROM removals
+WHERE guest IN (${texts(guests)})
+GROUP BY guest`;

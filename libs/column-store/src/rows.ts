@@ -84,6 +84,31 @@ export const fromCommitRow = (row: Row): CommittedUnit => ({
   last: row.last === true,
 });
 
+/** Where the inserts of a guest stand. */
+export type GuestProgress = {
+  /** Committed ones, from 0 without gaps. */
+  readonly units: number;
+  /** Sequence of the first chunk after them. */
+  readonly nextChunk: number;
+  /** Whether the guest's trace ends with the last of them. */
+  readonly complete: boolean;
+  /** How often the guest was removed to be computed again. */
+  readonly generation: number;
+  /** Tables that have the rows of the next unit already. */
+  readonly present: ReadonlySet<UnitTable>;
+};
+
+export const fromProgressRow = (row: Row): GuestProgress => {
+  const [units, [nextChunk, last]] = row.committed as [unknown, [unknown, unknown]];
+  return {
+    units: toCount(units),
+    nextChunk: toCount(nextChunk),
+    complete: last === true,
+    generation: toCount(row.generation),
+    present: new Set(UNIT_TABLES.filter((table) => toCount(row[table]) > 0)),
+  };
+};
+
 export const toGuestRow = (guest: EndedGuest): Row => {
   const { spec } = guest;
   const finished = guest.state === 'finished';

@@ -24,7 +24,8 @@ const failingFrom = (inner: Database, insert: number): Database => {
       await inner.insert(table, rows, token);
     },
     query: (sql) => inner.query(sql),
-    command: (sql) => inner.command(sql),
+    define: (statement) => inner.define(statement),
+    deleteRows: (table, condition) => inner.deleteRows(table, condition),
     close: () => inner.close(),
   };
 };
@@ -326,6 +327,27 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
         const twice = Object.fromEntries(Object.entries(ONE_UNIT).map(([table, rows]) => [table, 2 * rows]));
         expect(await rowCounts()).toEqual(twice);
         expect((await store.guests(RUN)).length).toBe(1);
+      });
+
+      it('a guest that another process forgot is inserted anew', async () => {
+        await store.insertUnit(unitOf(1, 0));
+        const other = await target.createStore(database);
+        await other.forget([guestIdNumber(1)]);
+        expect(await store.resumePoint(guestIdNumber(1))).toEqual({ kind: 'beginning' });
+        expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
+        expect(await other.resumePoint(guestIdNumber(1))).toMatchObject({ kind: 'after-unit', unit: 0 });
+        expect(await rowCounts()).toEqual(ONE_UNIT);
+      });
+
+      it('a guest goes on where another process left off', async () => {
+        const other = await target.createStore(database);
+        await store.insertUnit(unitOf(1, 0));
+        await other.resumePoint(guestIdNumber(1));
+        await other.insertUnit(unitOf(1, 1));
+        expect(await store.resumePoint(guestIdNumber(1))).toMatchObject({ kind: 'after-unit', unit: 1 });
+        expect(await store.insertUnit(unitOf(1, 1))).toBe('known');
+        expect(await store.insertUnit(unitOf(1, 2, true))).toBe('inserted');
+        expect(await other.resumePoint(guestIdNumber(1))).toEqual({ kind: 'complete', units: 3 });
       });
     });
   });

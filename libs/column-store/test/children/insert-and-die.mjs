@@ -18,7 +18,8 @@ const database = {
     if (now && when === 'after') die();
   },
   query: (sql) => inner.query(sql),
-  command: (sql) => inner.command(sql),
+  define: (statement) => inner.define(statement),
+  deleteRows: (table, condition) => inner.deleteRows(table, condition),
   close: () => inner.close(),
 };
 
