@@ -1,0 +1,1 @@
+export { LocalServer } from './local-server.js';
