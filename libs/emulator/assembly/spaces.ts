@@ -104,7 +104,9 @@ function stands(list: usize, kind: u32): bool {
   return true;
 }
 
+/** Not in user mode: a hypervisor gives it tables of its own, without the kernel. */
 function checkKernel(): void {
+  if (load<u32>(STATE_CPL) == 3) return;
   if (stands(REGION_KERNEL_CODE, KIND_FETCH)) return;
   store<u32>(REGION_KERNEL_CODE, 0, COUNT);
   kernelChanged = true;

@@ -183,7 +183,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     const words = [BigInt(selectors.ss), rsp, flags, BigInt(selectors.cs), cpu.rip];
     if (errorCode !== undefined) words.push(BigInt(errorCode));
     words.push(cpu.gpr(R11), cpu.gpr(RCX));
-    if (fromUser) this.#switchMode();
+    if (fromUser) this.#switchMode(0);
     let at = (fromUser ? this.kernelStack : rsp) & ~0xfn;
     for (const word of words) {
       at -= 8n;
@@ -191,7 +191,6 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     }
     cpu.setGpr(RSP, BigInt.asUintN(64, at));
     cpu.rflags = (cpu.rflags & ~0x14100n) | IF;
-    cpu.cpl = 0;
     cpu.setSelector('cs', KERNEL_CS);
     cpu.setSelector('ss', KERNEL_SS);
     cpu.rip = handler.address;
@@ -219,15 +218,14 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     this.eventsMasked = ((flags ?? 0n) & IF) === 0n;
     cpu.setSelector('cs', selector);
     cpu.setSelector('ss', Number((ss ?? 0n) & 0xffffn));
-    if ((selector & 3) !== 3) return;
-    this.#switchMode();
-    cpu.cpl = 3;
+    if ((selector & 3) === 3) this.#switchMode(3);
   }
 
   /** The other mode's root and GS base become the live ones. */
-  #switchMode(): void {
+  #switchMode(level: 0 | 3): void {
     const { cpu } = this.machine;
-    const root = cpu.cpl === 3 ? this.kernelRoot : this.userRoot;
+    cpu.cpl = level;
+    const root = level === 0 ? this.kernelRoot : this.userRoot;
     this.machine.loadPageTables(BigInt(root * 4096));
     const live = cpu.gsBase;
     cpu.gsBase = this.otherGsBase;
