@@ -1,4 +1,4 @@
-import { type GuestSpecInput, WORKLOADS } from '@pvtrail/contracts';
+import { type Footprint, type GuestSpecInput, WORKLOADS, type Workload } from '@pvtrail/contracts';
 import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { Guest, GuestFailedError } from '@pvtrail/guests';
@@ -14,18 +14,23 @@ const emulator = loadEmulatorKernel();
 const spares = new Map<Kind, Machine>();
 const FOLDERS = { native: 'native-64', xen: 'xen-64' } as const;
 type Kind = keyof typeof FOLDERS;
-type Workload = (typeof WORKLOADS)[number];
 
 /** Functions that run once for each system call of their kind, and once for each fault. */
 const isCounted = (name: string): boolean => /^sys_/.test(name) || name === 'do_page_fault' || name === 'do_irq';
 
-const start = (kind: Kind, stage: Stage, workload: Workload, counts: Map<string, number>): Guest => {
+interface Task {
+  readonly stage: Stage;
+  readonly workload: Workload;
+  readonly footprint?: Footprint;
+}
+
+const start = (kind: Kind, { stage, workload, footprint = 'hot' }: Task, counts: Map<string, number>): Guest => {
   const wanted: GuestSpecInput = {
     type: 'native',
     bits: 64,
     stage,
     workload,
-    footprint: 'hot',
+    footprint,
     iterations: 1,
     seed: 7,
   };
@@ -61,9 +66,9 @@ const start = (kind: Kind, stage: Stage, workload: Workload, counts: Map<string,
   return guest;
 };
 
-const run = (kind: Kind, stage: Stage, workload: Workload) => {
+const run = (kind: Kind, task: Task) => {
   const counts = new Map<string, number>();
-  const guest = start(kind, stage, workload, counts);
+  const guest = start(kind, task, counts);
   let memory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
     if (progress.kind === 'workload-finished') memory = digestOfUserMemory(guest.machine);
@@ -71,27 +76,37 @@ const run = (kind: Kind, stage: Stage, workload: Workload) => {
   return { memory, calls: [...counts].sort(), userInstructions: guest.machine.counters.userInstructions };
 };
 
+const expectSameWork = (task: Task): void => {
+  const native = run('native', task);
+  expect(native.calls.length).toBeGreaterThan(2);
+  expect(run('xen', task)).toEqual(native);
+};
+
 describe('a Xen guest', () => {
-  it.each(WORKLOADS.filter((name) => name !== 'mix'))(
+  it.each(WORKLOADS)(
     'does in %s the system calls and faults of a native one and leaves the same user memory',
-    (workload) => {
-      const native = run('native', 'v2.6.30', workload);
-      expect(native.calls.length).toBeGreaterThan(2);
-      expect(run('xen', 'v2.6.30', workload)).toEqual(native);
-    },
+    (workload) => expectSameWork({ stage: 'v2.6.30', workload }),
     120_000,
   );
 
-  it.each(['v2.6.29', 'callee-save-pte', 'direct-call'] as const)(
+  it.each(['v2.6.29', 'identity', 'clobber-aware', 'callee-save-irq', 'callee-save-pte', 'direct-call'] as const)(
     'does the same at %s',
-    (stage) => {
-      expect(run('xen', stage, 'fork')).toEqual(run('native', stage, 'fork'));
-    },
+    (stage) => expectSameWork({ stage, workload: 'fork' }),
+    120_000,
+  );
+
+  it.each([
+    ['clobber-aware', 'pagefault'],
+    ['callee-save-irq', 'ctxswitch'],
+    ['v2.6.30', 'timer'],
+  ] as const)(
+    'does the same at %s in %s when its program evicts the kernel',
+    (stage, workload) => expectSameWork({ stage, workload, footprint: 'mixed' }),
     120_000,
   );
 
   it('has failed when its kernel forgets to translate a frame', () => {
-    const guest = start('xen', 'v2.6.30', 'fork', new Map());
+    const guest = start('xen', { stage: 'v2.6.30', workload: 'fork' }, new Map());
     const translator = catalogueAt('v2.6.30', FOLDERS.xen).functions.find(({ name }) => name === 'xen_make_pte');
     const address = parseVirt(translator?.address ?? '');
     const identity = Uint8Array.of(0x48, 0x89, 0xf8, 0xc3);
