@@ -42,6 +42,8 @@ export class KafkaConsumer implements Consumer {
   readonly #delivery: Delivery;
   readonly #committer: Committer;
   readonly #lanes = new Map<string, Lane>();
+  /** Below these offsets everything was handled for good, whatever has become of the commits and whoever had the partition since. */
+  readonly #durable = new Map<string, number>();
   readonly #failure = Promise.withResolvers<never>();
   readonly #watchdog: NodeJS.Timeout;
   /** Topic by its name in the cluster. */
@@ -123,7 +125,9 @@ export class KafkaConsumer implements Consumer {
     const commit = await this.#delivery.deliver({ topic, partition, records });
     this.#inHand = undefined;
     this.#regulate();
-    if (commit === undefined || lane.lost) return;
+    if (commit === undefined) return;
+    this.#durable.set(nameOf(lane), Math.max(commit, this.#durable.get(nameOf(lane)) ?? 0));
+    if (lane.lost) return;
     lane.handled = (records.at(-1)?.offset ?? -1) + 1;
     this.#committer.add(lane, commit);
   }
@@ -218,7 +222,7 @@ export class KafkaConsumer implements Consumer {
       if (memberId !== this.#memberId || !partitions.has(name)) this.#lose(lane);
     }
     for (const [name, partition] of partitions) {
-      if (!this.#lanes.has(name)) this.#lanes.set(name, new Lane(partition));
+      if (!this.#lanes.has(name)) this.#lanes.set(name, new Lane(partition, this.#durable.get(name) ?? 0));
     }
     this.#memberId = memberId;
     this.#restarts = 0;
@@ -241,6 +245,7 @@ export class KafkaConsumer implements Consumer {
       if (await this.#ports.counts(stored)) records.push(stored.record);
     }
     if (lane === undefined || lane.lost) return;
+    if (Number(batch.firstOffset()) < lane.begin) this.#committer.add(lane, lane.begin);
     lane.add(records, Number(batch.lastOffset()) + 1);
     this.#regulate();
     this.#wake();

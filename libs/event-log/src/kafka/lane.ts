@@ -4,17 +4,22 @@ import type { LogRecord, TopicPartition } from '../port.js';
 export class Lane implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
+  /** Everything below was handled for good before the lane began. */
+  readonly begin: number;
   /** The offset behind the last record that was handled here; undefined before the first one. */
   handled: number | undefined;
   /** The partition went to another member, or may have. */
   lost = false;
   #queue: LogRecord[] = [];
   #bytes = 0;
-  #next = 0;
+  #next: number;
 
-  constructor({ topic, partition }: TopicPartition) {
+  constructor({ topic, partition }: TopicPartition, begin: number) {
     this.topic = topic;
     this.partition = partition;
+    this.begin = begin;
+    this.#next = begin;
+    if (begin > 0) this.handled = begin;
   }
 
   get isEmpty(): boolean {

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '@pvtrail/primitives';
 import type { Kafka } from 'kafkajs';
 import { protocolError, translated } from './kafka-errors.js';
 import { fromKafka, type StoredRecord } from './kafka-record.js';
+import { retrying } from './kafka-retry.js';
 import { type Cluster, createCluster } from './kafkajs-internals.js';
 
 export type Fetched = {
@@ -23,9 +23,6 @@ export type PartitionEnds = {
 
 const NO_REPLICA = -1;
 const READ_COMMITTED = 1;
-/** Together about as long as the client's own retries. */
-const RETRY_DELAYS_MS = [100, 200, 400, 800, ...Array<number>(14).fill(2_000)];
-
 const describesConnection = (error: unknown): error is Error & { host: string; port: number } =>
   error instanceof Error && error.name === 'KafkaJSConnectionClosedError';
 
@@ -115,27 +112,19 @@ export class PartitionFetcher {
     return this.#cluster.findBroker({ nodeId: String(found.leader) });
   }
 
-  /** Tries again what another leader, a new connection or a broker that comes back can mend. @throws AppError `log/*` */
-  async #retrying<T>(action: () => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      try {
+  #retrying<T>(action: () => Promise<T>): Promise<T> {
+    return retrying(
+      async () => {
         this.#connected ??= this.#cluster.connect();
         await this.#connected;
-        return await action();
-      } catch (error) {
-        const ours = translated(error);
-        const retriable = ours instanceof AppError && ours.code === 'log/unavailable';
-        const waitMs = RETRY_DELAYS_MS[attempt];
-        if (!retriable || waitMs === undefined || this.#closed || protocolError(error) === 'OFFSET_OUT_OF_RANGE') {
-          throw ours;
-        }
-        await delay(waitMs);
-        await this.#reconnect(error);
-      }
-    }
+        return action();
+      },
+      (error) => this.#reconnect(error),
+    );
   }
 
   async #reconnect(error: unknown): Promise<void> {
+    if (this.#closed) throw translated(error);
     if (describesConnection(error)) this.#cluster.removeBroker(error);
     if (!this.#cluster.isConnected()) this.#connected = undefined;
     else await this.#cluster.refreshMetadata().catch(() => {});

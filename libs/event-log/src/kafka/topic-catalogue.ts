@@ -1,6 +1,6 @@
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
-import { translating } from './kafka-errors.js';
 import { DEFAULT_TOPIC_SETTINGS, type KafkaLogOptions, type TopicSettings } from './kafka-options.js';
+import { retrying } from './kafka-retry.js';
 
 const { CompressionTypes } = kafkajs;
 
@@ -37,7 +37,7 @@ export class TopicCatalogue {
 
   /** Committed offsets of a group, by `topic/partition`; none where it has committed nothing. */
   async committed(group: string, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    return translating(async () => {
+    return retrying(async () => {
       const admin = await this.#connect();
       const names = new Map(topics.map((topic) => [this.physical(topic), topic]));
       const found = await admin.fetchOffsets({ groupId: this.physical(group), topics: [...names.keys()] });
@@ -53,7 +53,7 @@ export class TopicCatalogue {
 
   /** Deletes the records of a partition below an offset. */
   async truncate(topic: string, partition: number, before: number): Promise<void> {
-    await translating(async () => {
+    await retrying(async () => {
       const admin = await this.#connect();
       // kafkajs deletes only in topics that it has looked up before.
       await admin.fetchTopicOffsets(this.physical(topic));
@@ -81,7 +81,7 @@ export class TopicCatalogue {
 
   async #create(topic: string): Promise<void> {
     const { partitions, replicationFactor, retentionMs, maxMessageBytes } = this.#settings(topic);
-    await translating(async () => {
+    await retrying(async () => {
       const admin = await this.#connect();
       await admin.createTopics({
         waitForLeaders: true,
