@@ -1,5 +1,5 @@
 import { type EventOf, fromMessage, type GuestId, TOPICS } from '@pvtrail/contracts';
-import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
+import type { Batch, Consumer, EventLog, LogRecord } from '@pvtrail/event-log';
 import { executeGuest } from './guest-execution.js';
 import { PatchInbox } from './patch-inbox.js';
 import { TraceArchive } from './trace-archive.js';
@@ -16,8 +16,8 @@ export class GuestRunnerService {
   readonly #patches: PatchInbox;
   readonly #archive: TraceArchive | undefined;
   readonly #consumer: Consumer;
-  /** Executions under way, by the offset of their request. */
-  readonly #running = new Map<number, Promise<void>>();
+  /** Requests whose executions are under way, in the order of their offsets. */
+  readonly #running = new Set<LogRecord>();
   readonly #guests = new Set<GuestId>();
   /** Rejects when an execution broke: not its guest, but the worker or the log. */
   readonly #broken = Promise.withResolvers<never>();
@@ -59,29 +59,29 @@ export class GuestRunnerService {
     await this.#pool.close();
   }
 
-  async #handle({ records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
+  async #handle({ partition, records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'GuestRequested') await this.#start(record.offset, event);
+      if (event.type === 'GuestRequested') await this.#start(record, event);
     }
-    const [first] = this.#running.keys();
-    return first === undefined ? undefined : { firstUnhandled: first };
+    const first = [...this.#running].find((request) => request.partition === partition);
+    return first === undefined ? undefined : { firstUnhandled: first.offset };
   }
 
   /** Waits for a free worker, not for the guest. */
-  async #start(offset: number, requested: EventOf<'GuestRequested'>): Promise<void> {
+  async #start(request: LogRecord, requested: EventOf<'GuestRequested'>): Promise<void> {
     const { guestId } = requested.payload;
-    if (this.#guests.has(guestId) || (await this.#isAnalysedSince(offset, guestId))) return;
+    if (this.#guests.has(guestId) || (await this.#isAnalysedSince(request.offset, guestId))) return;
     this.#guests.add(guestId);
     const { type, bits, paging, stage } = requested.payload.spec;
     const lease = await this.#pool.lease(`${type} ${bits} ${paging} ${stage}`);
-    const run = this.#execute(requested, lease)
+    this.#running.add(request);
+    void this.#execute(requested, lease)
       .catch((error: unknown) => this.#broken.reject(error))
       .finally(() => {
-        this.#running.delete(offset);
+        this.#running.delete(request);
         this.#guests.delete(guestId);
       });
-    this.#running.set(offset, run);
   }
 
   /** A request that comes again after a crash may have been fulfilled before it. */
