@@ -57,11 +57,6 @@ export class Delivery {
     return this.#held.get(partitionOf(batch)) ?? (batch.records.at(-1)?.offset ?? -1) + 1;
   }
 
-  /** The partition is lost: the handler gathers nothing of it any more. */
-  forget(partition: TopicPartition): void {
-    this.#held.delete(partitionOf(partition));
-  }
-
   async #oneByOne(batch: Batch): Promise<number | undefined> {
     let commit: number | undefined;
     for (const record of batch.records) {

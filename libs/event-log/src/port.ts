@@ -21,6 +21,7 @@ export type Batch = TopicPartition & {
  * Handles a batch; whatever it did must be durable when its promise resolves, because the offset is committed then.
  * A handler that gathers records over several batches answers with the offset of the first record that is not durable
  * yet: reading goes on behind the batch, but a restart begins there.
+ * Batches of one partition come one after the other; those of different partitions may come at a time.
  */
 export type Handler = (batch: Batch) => Promise<{ readonly firstUnhandled: number } | undefined>;
 
@@ -41,7 +42,7 @@ export type Subscription = {
   readonly retry: RetryPolicy;
   /**
    * The partition went to another member of the group, or may have been elsewhere: what was gathered of it here is to be forgotten.
-   * Called between batches; when the partition comes back, it begins at the offset that the group has committed by then.
+   * Called when its last batch has been handled; when the partition comes back, it begins at the offset that the group has committed by then.
    */
   readonly revoked?: (partition: TopicPartition) => void;
 };

@@ -3,7 +3,7 @@ import type { Message } from '@pvtrail/contracts';
 import { AppError, ERROR_CODES } from '@pvtrail/primitives';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { Delivery } from '../delivery.js';
-import type { Consumer, Handler, Subscription, TopicPartition } from '../port.js';
+import type { Consumer, Handler, LogRecord, Subscription, TopicPartition } from '../port.js';
 import { Committer } from './committer.js';
 import { type Commit, GroupMember } from './group-member.js';
 import { translated } from './kafka-errors.js';
@@ -31,17 +31,19 @@ const DRAIN_POLL_MS = 500;
 const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 /**
- * Takes part in a group and hands its records to the handler, one batch at a time.
- * Story: a member of the group fetches into lanes, one a partition; the handler's loop takes batches out of them; the committer commits.
+ * Takes part in a group and hands its records to the handler, one batch of each partition at a time.
+ * Story: a member of the group fetches into lanes, one a partition; each lane hands its batches to the handler; the committer commits.
  * Too many bytes in the lanes pause the member. A member that crashed or went silent is replaced, and its lanes are lost.
  */
 export class KafkaConsumer implements Consumer {
   readonly finished: Promise<void>;
   readonly #subscription: Subscription;
   readonly #ports: ConsumerPorts;
-  readonly #delivery: Delivery;
+  readonly #handler: Handler;
   readonly #committer: Committer;
   readonly #lanes = new Map<string, Lane>();
+  /** What each partition's lanes do, one after the other. */
+  readonly #work = new Map<string, Promise<void>>();
   /** Below these offsets everything was handled for good, whatever has become of the commits and whoever had the partition since. */
   readonly #durable = new Map<string, number>();
   readonly #failure = Promise.withResolvers<never>();
@@ -51,24 +53,16 @@ export class KafkaConsumer implements Consumer {
   #member: GroupMember | undefined;
   #memberId: string | undefined;
   #restarts = 0;
-  #lost: Lane[] = [];
-  #inHand: Lane | undefined;
   #paused = false;
   #stopping = false;
-  #wake: () => void = () => {};
+  readonly #stop = Promise.withResolvers<void>();
   #progress = Promise.withResolvers<void>();
 
   constructor(subscription: Subscription, handler: Handler, ports: ConsumerPorts) {
     this.#subscription = subscription;
     this.#ports = ports;
     this.#topicOf = new Map(subscription.topics.map((topic) => [ports.topics.physical(topic), topic]));
-    this.#delivery = new Delivery(handler, subscription.retry, {
-      publishDead: ports.publish,
-      delay: async (ms) => {
-        if (ms > 0) await delay(ms);
-      },
-      stopping: () => this.#stopping || this.#inHand?.lost === true,
-    });
+    this.#handler = handler;
     this.#committer = new Committer(
       async (commits) => this.#commit(commits),
       (error) => this.#log('warn', 'an offset could not be committed', error),
@@ -85,70 +79,67 @@ export class KafkaConsumer implements Consumer {
   }
 
   async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#wake();
+    this.#end();
     await this.finished;
   }
 
   async #run(): Promise<void> {
     try {
       void this.#join(0);
-      await Promise.race([this.#handleAll(), this.#failure.promise]);
+      await Promise.race([this.#stop.promise, this.#failure.promise]);
+      await Promise.race([Promise.all(this.#work.values()), this.#failure.promise]);
       await this.#committer.end();
     } finally {
-      this.#stopping = true;
+      this.#end();
       clearInterval(this.#watchdog);
       await this.#member?.dispose();
     }
   }
 
-  /** Hands over batch after batch until stopped. */
-  async #handleAll(): Promise<void> {
-    while (!this.#stopping) {
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#forgetLost();
-      const lane = this.#nextLane();
-      if (lane === undefined) await woken;
-      else await this.#handleBatchOf(lane);
-      this.#progress.resolve();
-      this.#progress = Promise.withResolvers<void>();
-    }
+  #end(): void {
+    this.#stopping = true;
+    this.#stop.resolve();
+    for (const lane of this.#lanes.values()) lane.wake();
   }
 
-  async #handleBatchOf(lane: Lane): Promise<void> {
-    const { maxRecords, maxBytes } = this.#subscription;
-    const records = lane.take(maxRecords, maxBytes);
-    this.#inHand = lane;
+  #open(lane: Lane): void {
+    const name = nameOf(lane);
+    this.#lanes.set(name, lane);
+    const before = this.#work.get(name) ?? Promise.resolve();
+    const work = before.then(() => this.#handleAll(lane));
+    work.catch((error: unknown) => this.#failure.reject(error));
+    this.#work.set(name, work);
+  }
+
+  /** Hands over batch after batch of one partition, until it is lost or the consumer stops. */
+  async #handleAll(lane: Lane): Promise<void> {
+    const { maxRecords, maxBytes, retry, revoked } = this.#subscription;
+    const delivery = new Delivery(this.#handler, retry, {
+      publishDead: this.#ports.publish,
+      delay: async (ms) => {
+        if (ms > 0) await delay(ms);
+      },
+      stopping: () => this.#stopping || lane.lost,
+    });
+    while (!this.#stopping && !lane.lost) {
+      const records = lane.take(maxRecords, maxBytes);
+      if (records.length === 0) await lane.changed();
+      else await this.#handle(lane, records, delivery);
+    }
+    if (lane.lost) revoked?.({ topic: lane.topic, partition: lane.partition });
+  }
+
+  async #handle(lane: Lane, records: readonly LogRecord[], delivery: Delivery): Promise<void> {
     const { topic, partition } = lane;
-    const commit = await this.#delivery.deliver({ topic, partition, records });
-    this.#inHand = undefined;
+    const commit = await delivery.deliver({ topic, partition, records });
+    lane.release();
     this.#regulate();
     if (commit === undefined) return;
     this.#durable.set(nameOf(lane), Math.max(commit, this.#durable.get(nameOf(lane)) ?? 0));
-    if (lane.lost) return;
     lane.handled = (records.at(-1)?.offset ?? -1) + 1;
-    this.#committer.add(lane, commit);
-  }
-
-  /** The lanes take turns. */
-  #nextLane(): Lane | undefined {
-    for (const [name, lane] of this.#lanes) {
-      if (lane.isEmpty) continue;
-      this.#lanes.delete(name);
-      this.#lanes.set(name, lane);
-      return lane;
-    }
-    return undefined;
-  }
-
-  /** Between batches, so that the handler is never told in the middle of one. */
-  #forgetLost(): void {
-    for (const lane of this.#lost.splice(0)) {
-      this.#delivery.forget(lane);
-      this.#subscription.revoked?.({ topic: lane.topic, partition: lane.partition });
-    }
+    if (!lane.lost) this.#committer.add(lane, commit);
+    this.#progress.resolve();
+    this.#progress = Promise.withResolvers<void>();
   }
 
   async #join(delayMs: number): Promise<void> {
@@ -195,7 +186,6 @@ export class KafkaConsumer implements Consumer {
     this.#memberId = undefined;
     void member?.dispose();
     for (const lane of this.#lanes.values()) this.#lose(lane);
-    this.#wake();
     const ours = translated(error);
     if (!(ours instanceof AppError) || !ERROR_CODES[ours.code].retriable) {
       this.#failure.reject(ours);
@@ -222,18 +212,16 @@ export class KafkaConsumer implements Consumer {
       if (memberId !== this.#memberId || !partitions.has(name)) this.#lose(lane);
     }
     for (const [name, partition] of partitions) {
-      if (!this.#lanes.has(name)) this.#lanes.set(name, new Lane(partition, this.#durable.get(name) ?? 0));
+      if (!this.#lanes.has(name)) this.#open(new Lane(partition, this.#durable.get(name) ?? 0));
     }
     this.#memberId = memberId;
     this.#restarts = 0;
     this.#regulate();
-    this.#wake();
   }
 
   #lose(lane: Lane): void {
     lane.lose();
     this.#lanes.delete(nameOf(lane));
-    this.#lost.push(lane);
   }
 
   async #take({ batch }: EachBatchPayload): Promise<void> {
@@ -248,10 +236,9 @@ export class KafkaConsumer implements Consumer {
     if (Number(batch.firstOffset()) < lane.begin) this.#committer.add(lane, lane.begin);
     lane.add(records, Number(batch.lastOffset()) + 1);
     this.#regulate();
-    this.#wake();
   }
 
-  /** Two batches in wait are enough beside the one in hand. */
+  /** Fetches no more while two batches wait or are in hand. */
   #regulate(): void {
     const { maxBytes } = this.#subscription;
     const waiting = [...this.#lanes.values()].reduce((sum, { bytes }) => sum + bytes, 0);

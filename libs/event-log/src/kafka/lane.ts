@@ -11,7 +11,9 @@ export class Lane implements TopicPartition {
   /** The partition went to another member, or may have. */
   lost = false;
   #queue: LogRecord[] = [];
+  #inHand: readonly LogRecord[] = [];
   #bytes = 0;
+  #wake: () => void = () => {};
   #next: number;
 
   constructor({ topic, partition }: TopicPartition, begin: number) {
@@ -22,11 +24,7 @@ export class Lane implements TopicPartition {
     if (begin > 0) this.handled = begin;
   }
 
-  get isEmpty(): boolean {
-    return this.#queue.length === 0;
-  }
-
-  /** Of the values that wait. */
+  /** Of the values that wait or are in hand. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -42,9 +40,10 @@ export class Lane implements TopicPartition {
       this.#bytes += record.value.byteLength;
     }
     this.#next = Math.max(this.#next, next);
+    this.#wake();
   }
 
-  /** The next records: at least one, no more than `maxRecords`, no more bytes than `maxBytes` unless the first one is larger. */
+  /** The next records: no more than `maxRecords`, no more bytes than `maxBytes` unless the first one is larger; none when none wait. */
   take(maxRecords: number, maxBytes: number): readonly LogRecord[] {
     let count = 0;
     let bytes = 0;
@@ -53,13 +52,30 @@ export class Lane implements TopicPartition {
       bytes += value.byteLength;
       count++;
     }
-    this.#bytes -= bytes;
-    return this.#queue.splice(0, count);
+    this.#inHand = this.#queue.splice(0, count);
+    return this.#inHand;
+  }
+
+  /** What was taken is in hand no more. */
+  release(): void {
+    this.#bytes -= this.#inHand.reduce((sum, { value }) => sum + value.byteLength, 0);
+    this.#inHand = [];
+  }
+
+  /** Resolves when something was added, or the lane was lost or woken. */
+  async changed(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  wake(): void {
+    this.#wake();
   }
 
   lose(): void {
     this.lost = true;
-    this.#bytes = 0;
     this.#queue = [];
+    this.#wake();
   }
 }
