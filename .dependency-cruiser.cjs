@@ -11,6 +11,7 @@ const LAYERS = {
   'kafka-local': ['primitives'],
   'event-log': ['primitives', 'contracts'],
   'column-store': ['primitives', 'contracts'],
+  reporting: ['primitives', 'trace', 'contracts', 'analysis', 'event-log', 'column-store'],
 };
 
 const PURE = ['primitives', 'x86', 'pvops', 'trace', 'emulator', 'guests', 'contracts', 'analysis'];

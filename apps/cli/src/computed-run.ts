@@ -1,17 +1,18 @@
 import type { RunPlan } from '@pvtrail/api';
-import type { ColumnStore, EndedGuest } from '@pvtrail/column-store';
-import { type FleetSpec, TOPICS } from '@pvtrail/contracts';
+import type { ColumnStore } from '@pvtrail/column-store';
+import { type FleetSpec, type RunId, TOPICS } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { lastEvent, type RunGuest } from '@pvtrail/reporting';
 import Table from 'cli-table3';
 import type { EmbeddedSystem } from './embedded-system.js';
-import { lastEvent } from './guest-events.js';
 import { onInterruption } from './interruption.js';
 import { progressBar } from './progress.js';
 
 export interface ComputedRun {
-  readonly plan: RunPlan;
-  readonly guests: readonly EndedGuest[];
+  readonly runId: RunId;
+  readonly guests: readonly RunGuest[];
+  /** How many of them had been stored before. */
   readonly resumed: number;
 }
 
@@ -38,9 +39,8 @@ export const computeRun = async (
       system.coordinator.execute(plan, force, (progress) => bar.update(progress)),
       system.failed,
     ]);
-    const guests = await system.store.guests(plan.runId);
-    if (outcome.state === 'failed') throw await failureOf(system.log, plan, guests);
-    return { plan, guests, resumed: outcome.progress.resumed };
+    if (outcome.state === 'failed') throw await failureOf(system, plan);
+    return { runId: plan.runId, guests: await system.answers.guests(plan.runId), resumed: outcome.progress.resumed };
   } finally {
     uninterrupted();
     bar.stop();
@@ -65,12 +65,8 @@ const noteResumption = async (store: ColumnStore, plan: RunPlan, note: (line: st
   );
 };
 
-const failureOf = async (
-  log: EventLog,
-  { guests: planned }: RunPlan,
-  guests: readonly EndedGuest[],
-): Promise<AppError> => {
-  const failed = guests.filter((guest) => guest.state === 'failed');
+const failureOf = async ({ log, store }: EmbeddedSystem, { runId, guests: planned }: RunPlan): Promise<AppError> => {
+  const failed = (await store.guests(runId)).filter((guest) => guest.state === 'failed');
   const [first] = failed;
   const reason = first && (await lastEvent(log, TOPICS.guests, first.guestId, 'GuestFailed'))?.payload;
   const why = reason === undefined ? '' : `; the first, ${first?.guestId}: ${reason.code}: ${reason.message}`;
@@ -81,34 +77,16 @@ const failureOf = async (
 };
 
 /** The document of `run --json` (docs/cli.md). */
-export const runDocument = ({ plan, guests, resumed }: ComputedRun) => ({
-  runId: plan.runId,
-  resumedGuests: resumed,
-  guests: guests
-    .filter((guest) => guest.state === 'finished')
-    .map(({ guestId, spec, digest, instructions, chunks, bytes }) => ({
-      guestId,
-      guest: spec.type,
-      bits: spec.bits,
-      stage: spec.stage,
-      workload: spec.workload,
-      footprint: spec.footprint,
-      seed: spec.seed,
-      digest,
-      instructions,
-      chunks,
-      bytes,
-    })),
-});
+export const runDocument = ({ runId, guests, resumed }: ComputedRun) => ({ runId, resumedGuests: resumed, guests });
 
 export const runTable = (run: ComputedRun): string => {
   const table = new Table({
     head: ['guest', 'bits', 'stage', 'workload', 'footprint', 'seed', 'instructions', 'chunks', 'bytes', 'digest'],
     style: { head: [], border: [] },
   });
-  for (const guest of runDocument(run).guests) {
+  for (const guest of run.guests) {
     const { guest: type, bits, stage, workload, footprint, seed, instructions, chunks, bytes, digest } = guest;
     table.push([type, bits, stage, workload, footprint, seed, instructions, chunks, bytes, digest.slice(0, 12)]);
   }
-  return `run ${run.plan.runId}\n${table.toString()}\n`;
+  return `run ${run.runId}\n${table.toString()}\n`;
 };

@@ -8,11 +8,13 @@ import { type ColumnStore, openColumnStore } from '@pvtrail/column-store';
 import { type EventLog, MemoryTransport, openSqliteLog } from '@pvtrail/event-log';
 import { GuestRunnerModule, GuestRunnerService } from '@pvtrail/guest-runner';
 import { PatcherModule, PatcherService } from '@pvtrail/patcher';
+import { type Answers, StoredAnswers } from '@pvtrail/reporting';
 
 export interface EmbeddedSystem {
   readonly log: EventLog;
   readonly store: ColumnStore;
   readonly coordinator: RunCoordinator;
+  readonly answers: Answers;
   /** Rejects when one of the services cannot go on. */
   readonly failed: Promise<never>;
   close(): Promise<void>;
@@ -67,6 +69,7 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
     log,
     store,
     coordinator: app.get(RunCoordinator),
+    answers: new StoredAnswers(log, store),
     failed,
     close: async () => {
       await app.close();

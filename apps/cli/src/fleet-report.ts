@@ -1,189 +1,17 @@
+import { STAGES } from '@pvtrail/contracts';
 import {
-  type CycleCosts,
-  type CycleRange,
-  conclusionFlips,
-  cycleRange,
-  type Metric,
-  shareRemoved,
-} from '@pvtrail/analysis';
-import type { ColumnStore, Comparison, GuestFilter } from '@pvtrail/column-store';
-import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
-import { compactTable } from './compact-table.js';
-import {
+  BASE,
   type ComparisonRow,
-  compareRuns,
-  concerns,
-  metricTable,
-  overheadCell,
-  percent,
-  STAGE_HEADS,
-  share,
-} from './comparison.js';
-import type { ComputedRun } from './computed-run.js';
-import { type ContributionRow, contributionsBy, contributionTable } from './contributions.js';
-import type { EmbeddedSystem } from './embedded-system.js';
-import { costedGuests, kernelMetrics } from './kernel-metrics.js';
-import { outcomeCounts, sitesOf } from './sites.js';
-
-/** The stages that the posting's claim is held against: the series complete, and with its follow-up fixes. */
-const BASE: Stage = 'v2.6.29';
-const SERIES: Stage = 'callee-save-pte';
-const FIXED: Stage = 'v2.6.30';
-/** The guest that the summary is about: all workloads in equal parts, the kernel's paths alone. */
-const SUMMARY = { workload: 'mix', footprint: 'hot' } as const;
-const CONTRIBUTORS = 8;
-const CLAIMED_SHARE = 0.75;
-
-/** Estimated cycles of a stage at the stated costs, and with them halved and doubled. */
-export interface CycleRow {
-  readonly stage: string;
-  readonly cycles: CycleRange;
-  /** of v2.6.29's overhead, at each of the three; null is n/a */
-  readonly removed: Readonly<Record<keyof CycleRange, number | null>>;
-  /** "cheaper than v2.6.29" is answered differently when the estimated costs are halved or doubled */
-  readonly flips: boolean;
-}
-
-/** How much of the overhead in instructions lies in the functions of spin locks, and the share removed outside of them; null is n/a. */
-interface SpinlockPart {
-  readonly before: number | null;
-  readonly after: number | null;
-  readonly removedOutside: number | null;
-}
-
-export interface FleetReport {
-  readonly rows: readonly ComparisonRow[];
-  readonly cycles: readonly CycleRow[];
-  /** Call sites by stage and outcome. */
-  readonly outcomes: readonly { readonly stage: string; readonly outcome: string; readonly sites: number }[];
-  /** From nopv: where the overhead is. From v2.6.29 to callee-save-pte: what the series changed. */
-  readonly contributions: readonly (ContributionRow & { readonly from: Stage; readonly to: Stage })[];
-  readonly claim: { readonly share: number; readonly measured: Readonly<Record<string, number | null>> };
-  readonly spinlocks: SpinlockPart;
-  readonly notes: readonly string[];
-}
-
-/** What holds for every figure of the default fleet (definitions §1, §2, §4). */
-const NOTES = [
-  'Compiled by a modern gcc, not 2009’s. One virtual CPU; TLB misses, table walks and prefetch are not modelled.',
-  'Fixed layout: functions lie at the same addresses in all stages, so gains by smaller code hardly show in L1I.',
-  'v2.6.29 here has no pte_flags op; the release still had it and was worse.',
-  'Cycles are estimated from exact counts; L1 and L2 miss, misprediction and most privileged costs are assumptions.',
-  'Pv spinlocks are on as in the period: the series never removed their calls.',
-];
-
-/** @throws AppError `store/*`, `log/*` */
-export const fleetReport = async ({ store, log }: EmbeddedSystem, run: ComputedRun): Promise<FleetReport> => {
-  const { runId } = run.plan;
-  const filter: GuestFilter = { runs: [runId], workloads: [SUMMARY.workload], footprints: [SUMMARY.footprint] };
-  const rows = await compareRuns(store, [runId]);
-  return {
-    rows,
-    cycles: await cycleRows(store, filter),
-    outcomes: await outcomesOf(log, store, run),
-    contributions: await contributionsOf(store, filter),
-    claim: { share: CLAIMED_SHARE, measured: claimOf(rows) },
-    spinlocks: await spinlockPart(store, filter),
-    notes: NOTES,
-  };
-};
-
-const cycleRows = async (store: ColumnStore, filter: GuestFilter): Promise<CycleRow[]> => {
-  const totals = await store.comparison({ ...filter, by: ['stage'] });
-  const costs = new Map(
-    (await costedGuests(store, filter.runs)).map((guest) => [String(guest.spec.stage), guest.costs]),
-  );
-  const rangeOf = (row: Comparison, ofStage: CycleCosts): CycleRange =>
-    cycleRange((variant) => kernelMetrics(row, [], variant).totalCycles, ofStage);
-  const ranges = new Map(
-    totals.flatMap((row) => {
-      const ofStage = costs.get(String(row.stage));
-      return row.mode === 'kernel' && ofStage !== undefined
-        ? [[String(row.stage), rangeOf(row, ofStage)] as const]
-        : [];
-    }),
-  );
-  const [nopv, base] = [ranges.get('nopv'), ranges.get(BASE)];
-  if (nopv === undefined || base === undefined) return [];
-  const removed = (cycles: CycleRange, at: keyof CycleRange) => shareRemoved(cycles[at], base[at], nopv[at]) ?? null;
-  return STAGES.flatMap((stage) => {
-    const cycles = ranges.get(stage);
-    if (cycles === undefined) return [];
-    return {
-      stage,
-      cycles,
-      removed: { half: removed(cycles, 'half'), stated: removed(cycles, 'stated'), double: removed(cycles, 'double') },
-      flips: stage !== 'nopv' && stage !== BASE && conclusionFlips(cycles, base),
-    };
-  });
-};
-
-const outcomesOf = async (
-  log: EmbeddedSystem['log'],
-  store: ColumnStore,
-  { plan }: ComputedRun,
-): Promise<FleetReport['outcomes']> => {
-  const ofSummary = plan.guests.filter(
-    ({ spec }) => spec.workload === SUMMARY.workload && spec.footprint === SUMMARY.footprint,
-  );
-  const outcomes = [];
-  for (const { guestId, spec } of ofSummary) {
-    const counts = outcomeCounts(await sitesOf(log, store, plan.runId as RunId, guestId));
-    for (const [outcome, sites] of counts) outcomes.push({ stage: spec.stage, outcome, sites });
-  }
-  return outcomes;
-};
-
-const contributionsOf = async (store: ColumnStore, filter: GuestFilter): Promise<FleetReport['contributions']> => {
-  const asked = [
-    { of: 'function', before: 'nopv', after: BASE },
-    { of: 'function', before: BASE, after: SERIES },
-    { of: 'function', before: 'nopv', after: SERIES },
-    { of: 'op', before: BASE, after: SERIES },
-    { of: 'site', before: BASE, after: SERIES },
-  ] as const;
-  const rows = [];
-  for (const between of asked) {
-    const found = await contributionsBy(store, filter, { ...between, limit: CONTRIBUTORS });
-    rows.push(...found.map((row) => ({ ...row, from: between.before, to: between.after })));
-  }
-  return rows;
-};
-
-const ALL_FUNCTIONS = 100_000;
-const isSpinlockFunction = (name: string): boolean => /^(ticket_)?spin_/.test(name);
-
-const spinlockPart = async (store: ColumnStore, filter: GuestFilter): Promise<SpinlockPart> => {
-  const overheadAt = async (after: Stage) => {
-    const rows = await contributionsBy(store, filter, { of: 'function', before: 'nopv', after, limit: ALL_FUNCTIONS });
-    const sum = (wanted: (name: string) => boolean): number =>
-      rows.reduce((total, { name, difference }) => total + (wanted(name) ? difference : 0), 0);
-    return { locks: sum(isSpinlockFunction), others: sum((name) => !isSpinlockFunction(name)) };
-  };
-  const [base, series] = [await overheadAt(BASE), await overheadAt(SERIES)];
-  const part = ({ locks, others }: typeof base) => (locks + others === 0 ? null : locks / (locks + others));
-  return {
-    before: part(base),
-    after: part(series),
-    removedOutside: base.others === 0 ? null : 1 - series.others / base.others,
-  };
-};
-
-const CLAIMED: readonly Metric[] = ['instructions', 'savesAndRestores', 'l2References', 'guestCycles'];
-
-const claimOf = (rows: readonly ComparisonRow[]): Record<string, number | null> =>
-  Object.fromEntries(CLAIMED.map((metric) => [metric, at(rows, metric, SERIES)?.shareRemoved ?? null]));
-
-const at = (rows: readonly ComparisonRow[], metric: Metric, stage: Stage): ComparisonRow | undefined =>
-  rows.find(
-    (row) =>
-      row.metric === metric &&
-      row.stage === stage &&
-      row.workload === SUMMARY.workload &&
-      row.footprint === SUMMARY.footprint,
-  );
-
-// ---- the text ----
+  type CycleRow,
+  FIXED,
+  type FleetReport,
+  SERIES,
+  SUMMARY,
+  summaryRow,
+} from '@pvtrail/reporting';
+import { compactTable } from './compact-table.js';
+import { concerns, metricTable, overheadCell, percent, STAGE_HEADS, share } from './comparison.js';
+import { contributionTable } from './contributions.js';
 
 const summaryTable = (rows: readonly ComparisonRow[]): string => {
   const table = compactTable(['metric', ...STAGES.map((stage) => STAGE_HEADS[stage]), 'removed', 'v2.6.30\nremoved']);
@@ -192,12 +20,12 @@ const summaryTable = (rows: readonly ComparisonRow[]): string => {
   );
   for (const metric of new Set(ofSummary.map((row) => row.metric))) {
     if (!concerns(metric, ofSummary)) continue;
-    const cells = STAGES.map((stage) => overheadCell(at(rows, metric, stage)));
+    const cells = STAGES.map((stage) => overheadCell(summaryRow(rows, metric, stage)));
     table.push([
       metric,
       ...cells,
-      share(at(rows, metric, SERIES)?.shareRemoved),
-      share(at(rows, metric, FIXED)?.shareRemoved),
+      share(summaryRow(rows, metric, SERIES)?.shareRemoved),
+      share(summaryRow(rows, metric, FIXED)?.shareRemoved),
     ]);
   }
   return table.toString();
@@ -217,7 +45,7 @@ const cycleText = ({ stage, removed, flips }: CycleRow): string =>
   `${share(removed.double)} doubled)${flips ? '  FLIPS' : ''}`;
 
 const claimText = ({ rows, claim, spinlocks }: FleetReport): string => {
-  const [instructions, cycles] = [at(rows, 'instructions', BASE), at(rows, 'guestCycles', BASE)];
+  const [instructions, cycles] = [summaryRow(rows, 'instructions', BASE), summaryRow(rows, 'guestCycles', BASE)];
   const { measured } = claim;
   return [
     `The posting of January 2009 says that the overhead dropped by about ${100 * claim.share} %, most visibly in L2 references.`,

@@ -1,20 +1,11 @@
 import { METRICS, type Metric } from '@pvtrail/analysis';
-import type { ColumnStore, GuestFilter } from '@pvtrail/column-store';
-import {
-  FOOTPRINTS,
-  GUEST_TYPES,
-  parseInput,
-  type RunId,
-  runIdSchema,
-  STAGES,
-  type Stage,
-  WORKLOADS,
-} from '@pvtrail/contracts';
+import { FOOTPRINTS, GUEST_TYPES, parseInput, runIdSchema, STAGES, type Stage, WORKLOADS } from '@pvtrail/contracts';
 import { AppError } from '@pvtrail/primitives';
+import { type Between, type CompareFilter, SPLITS, type Split } from '@pvtrail/reporting';
 import type { Command } from 'commander';
-import { type ComparisonRow, compareRuns, comparisonTable, metricTable } from '../comparison.js';
+import { comparisonTable, metricTable } from '../comparison.js';
 import type { CommandContext } from '../context.js';
-import { contributionsBy, contributionTable, SPLITS, type Split } from '../contributions.js';
+import { contributionTable } from '../contributions.js';
 
 interface CompareOptions {
   readonly run?: string[];
@@ -46,47 +37,29 @@ const stageOf = (name: string | undefined): Stage | undefined => {
   return found;
 };
 
-const filterOf = (runs: readonly RunId[], options: CompareOptions): GuestFilter => {
-  const type = oneOf('guest type', GUEST_TYPES, options.guest);
-  const workload = oneOf('workload', WORKLOADS, options.workload);
-  const footprint = oneOf('footprint', FOOTPRINTS, options.footprint);
+/** @throws AppError `input/*` naming the valid values */
+const filterOf = (options: CompareOptions): CompareFilter => {
   const bits = oneOf('bitness', ['32', '64'], options.bits);
-  return {
-    runs,
-    ...(type === undefined ? {} : { types: [type] }),
-    ...(bits === undefined ? {} : { bits: bits === '64' ? 64 : 32 }),
-    ...(workload === undefined ? {} : { workloads: [workload] }),
-    ...(footprint === undefined ? {} : { footprints: [footprint] }),
+  const filter = {
+    runs: options.run?.map((id) => parseInput(runIdSchema, id)),
+    guest: oneOf('guest type', GUEST_TYPES, options.guest),
+    bits: bits === undefined ? undefined : bits === '64' ? 64 : 32,
+    stage: stageOf(options.stage),
+    workload: oneOf('workload', WORKLOADS, options.workload),
+    footprint: oneOf('footprint', FOOTPRINTS, options.footprint),
+    metric: oneOf<Metric>('metric', METRICS, options.metric),
   };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as CompareFilter;
 };
 
-const runsOf = async (store: ColumnStore, ids: readonly string[] | undefined): Promise<RunId[]> =>
-  ids?.map((id) => parseInput(runIdSchema, id)) ?? (await store.runs()).map(({ runId }) => runId);
-
-const requireRows = <T>(rows: readonly T[]): readonly T[] => {
-  if (rows.length > 0) return rows;
-  throw new AppError('input/not-found', 'nothing is stored for this; `npm start` computes the default fleet');
+const betweenOf = ({ between, by, limit }: CompareOptions): Between | undefined => {
+  if (between === undefined) return undefined;
+  const [before, after] = between.map(stageOf);
+  if (before === undefined || after === undefined || between.length !== 2) {
+    throw new AppError('input/invalid', '--between takes two stages');
+  }
+  return { of: oneOf<Split>('kind of statistic', SPLITS, by) ?? 'op', before, after, limit: Number(limit) };
 };
-
-const requireStages = async (store: ColumnStore, filter: GuestFilter, stages: readonly Stage[]): Promise<void> => {
-  const stored = await store.comparison({ ...filter, stages, by: ['stage'] });
-  const missing = stages.filter((stage) => !stored.some((row) => row.stage === stage));
-  if (missing.length === 0) return;
-  throw new AppError(
-    'input/not-found',
-    `no such guest of ${missing.join(' and ')} is stored; \`pvtrail run\` computes it`,
-  );
-};
-
-const matches =
-  ({ guest, bits, stage, workload, footprint, metric }: CompareOptions) =>
-  (row: ComparisonRow): boolean =>
-    (guest === undefined || row.guest === guest) &&
-    (bits === undefined || row.bits === Number(bits)) &&
-    (stage === undefined || row.stage === stage) &&
-    (workload === undefined || row.workload === workload) &&
-    (footprint === undefined || row.footprint === footprint) &&
-    (metric === undefined || row.metric === metric);
 
 export const addCompare = (program: Command, context: () => CommandContext): void => {
   program
@@ -110,25 +83,17 @@ export const addCompare = (program: Command, context: () => CommandContext): voi
     )
     .action(async (options: CompareOptions) => {
       const { print, withSystem } = context();
-      const metric = oneOf<Metric>('metric', METRICS, options.metric);
-      const stage = stageOf(options.stage);
-      await withSystem(async ({ store }) => {
-        const filter = filterOf(await runsOf(store, options.run), options);
-        if (options.between !== undefined) {
-          const [before, after] = options.between.map(stageOf);
-          if (before === undefined || after === undefined || options.between.length !== 2) {
-            throw new AppError('input/invalid', '--between takes two stages');
-          }
-          const of = oneOf<Split>('kind of statistic', SPLITS, options.by) ?? 'op';
-          await requireStages(store, filter, [before, after]);
-          const rows = await contributionsBy(store, filter, { of, before, after, limit: Number(options.limit) });
-          print(options.json, { rows }, () => contributionTable(rows, { of, before, after }));
+      const filter = filterOf(options);
+      const between = betweenOf(options);
+      await withSystem(async ({ answers }) => {
+        if (between !== undefined) {
+          const rows = await answers.contributions(filter, between);
+          print(options.json, { rows }, () => contributionTable(rows, between));
           return;
         }
-        const rows = requireRows(
-          (await compareRuns(store, filter.runs)).filter(matches({ ...options, ...(stage && { stage }) })),
-        );
-        const single = options.workload !== undefined && options.footprint !== undefined;
+        const rows = await answers.compare(filter);
+        const { workload, footprint, metric } = filter;
+        const single = workload !== undefined && footprint !== undefined;
         print(options.json, { rows }, () =>
           single && metric === undefined ? comparisonTable(rows) : metricTable(rows, metric ?? 'instructions'),
         );

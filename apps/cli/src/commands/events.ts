@@ -1,25 +1,19 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { type AnyEvent, fromMessage, TOPICS } from '@pvtrail/contracts';
+import type { AnyEvent } from '@pvtrail/contracts';
 import { openSqliteLogReader } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { eventsOf } from '@pvtrail/reporting';
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 
-const eventsOf = async (file: string, id: string): Promise<AnyEvent[]> => {
+const readEvents = async (file: string, id: string): Promise<AnyEvent[]> => {
   const log = openSqliteLogReader(file);
-  const events: AnyEvent[] = [];
   try {
-    for (const topic of [TOPICS.runs, TOPICS.guests, TOPICS.patches]) {
-      for await (const record of log.read(topic)) {
-        const event = fromMessage(record);
-        if (event.runId === id || event.subject === id) events.push(event);
-      }
-    }
+    return await eventsOf(log, id);
   } finally {
     await log.close();
   }
-  return events;
 };
 
 export const addEvents = (program: Command, context: () => CommandContext): void => {
@@ -34,8 +28,7 @@ export const addEvents = (program: Command, context: () => CommandContext): void
       if (!fs.existsSync(file)) {
         throw new AppError('input/not-found', `there is no event log in ${dataFolder}; \`pvtrail run\` makes one`);
       }
-      const events = await eventsOf(file, id);
-      if (events.length === 0) throw new AppError('input/not-found', `no event has the run or guest id '${id}'`);
+      const events = await readEvents(file, id);
       print(json, { events }, () => events.map(({ time, type, subject }) => `${time} ${subject} ${type}\n`).join(''));
     });
 };

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { computeRun, runDocument, runTable } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
-import { footprintDocument, footprintTable } from '../footprints.js';
-import { cyclesOfRun, cycleTable } from '../guest-cycles.js';
+import { footprintTable } from '../footprints.js';
+import { cycleTable } from '../guest-cycles.js';
 import { fleetOf, type GuestOptions, withGuestOptions } from '../guest-options.js';
 
 export const addRun = (program: Command, context: () => CommandContext): void => {
@@ -19,11 +19,11 @@ export const addRun = (program: Command, context: () => CommandContext): void =>
         if (options.keepTrace === true && run.resumed > 0) {
           note('the guest was stored already and has not run: --force executes it again and keeps its trace');
         }
-        const footprints = await system.store.footprints(run.plan.runId);
-        const cycles = await cyclesOfRun(system.store, run.plan.runId);
+        const footprints = await system.answers.footprints(run.runId);
+        const cycles = await system.answers.cycles(run.runId);
         print(
           options.json,
-          { ...runDocument(run), footprints: footprints.map(footprintDocument), cycles },
+          { ...runDocument(run), footprints, cycles },
           () => `${runTable(run)}${footprintTable(footprints)}${cycleTable(cycles)}`,
         );
       }, options);

@@ -1,9 +1,10 @@
 import { AppError } from '@pvtrail/primitives';
+import type { SiteRow } from '@pvtrail/reporting';
 import type { Command } from 'commander';
 import { computeRun } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
 import { fleetOf, type GuestOptions, withGuestOptions } from '../guest-options.js';
-import { type SiteRow, sitesOf, siteTable } from '../sites.js';
+import { siteTable } from '../sites.js';
 
 interface SitesOptions extends GuestOptions {
   readonly op?: string;
@@ -37,15 +38,15 @@ export const addSites = (program: Command, context: () => CommandContext): void 
         const planned = system.coordinator.plan(fleet);
         const stored = await system.store.guests(planned.runId);
         if (stored.length === 0) note('the guest is not stored: computing it first');
-        const { plan } = await computeRun(system, fleet, false, note);
-        const [guest] = plan.guests;
+        const { runId, guests } = await computeRun(system, fleet, false, note);
+        const [guest] = guests;
         if (guest === undefined) throw new AppError('input/not-found', 'the fleet has no guest');
-        const all = await sitesOf(system.log, system.store, plan.runId, guest.guestId);
+        const all = await system.answers.sites(guest.guestId);
         const sites = all.filter(wanted(options));
-        print(options.json, { runId: plan.runId, guestId: guest.guestId, sites }, () =>
+        print(options.json, { runId, guestId: guest.guestId, sites }, () =>
           sites.length === 0
             ? `${all.length} call sites, none of these${all.length === 0 ? ': a nopv kernel has its operations inline' : ''}\n`
-            : siteTable(sites, guest.spec.bits),
+            : siteTable(sites, guest.bits),
         );
       });
     });

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { computeRun, runDocument } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
 import { defaultFleet } from '../default-fleet.js';
-import { fleetReport, reportText } from '../fleet-report.js';
+import { reportText } from '../fleet-report.js';
 
 export const addStart = (program: Command, context: () => CommandContext): void => {
   program
@@ -16,7 +16,7 @@ export const addStart = (program: Command, context: () => CommandContext): void 
       const { note, print, withSystem } = context();
       await withSystem(async (system) => {
         const run = await computeRun(system, defaultFleet(), force ?? false, note);
-        const report = await fleetReport(system, run);
+        const report = await system.answers.report(run.runId);
         print(json, { ...runDocument(run), ...report }, () => reportText(report));
       });
     });

@@ -1,9 +1,9 @@
 import { type EventOf, type EventTypeName, fromMessage, type GuestId } from '@pvtrail/contracts';
-import type { EventLog } from '@pvtrail/event-log';
+import type { EventLogReader } from '@pvtrail/event-log';
 
 /** The last event of a type of a guest. */
 export const lastEvent = async <T extends EventTypeName>(
-  log: EventLog,
+  log: EventLogReader,
   topic: string,
   guest: GuestId,
   type: T,

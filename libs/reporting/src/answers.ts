@@ -1,0 +1,147 @@
+import type { Metric } from '@pvtrail/analysis';
+import type { ColumnStore, GuestFilter } from '@pvtrail/column-store';
+import {
+  type AnyEvent,
+  type Footprint as FootprintName,
+  fromMessage,
+  type GuestId,
+  type GuestType,
+  type RunId,
+  type Stage,
+  TOPICS,
+  type Workload,
+} from '@pvtrail/contracts';
+import type { EventLogReader } from '@pvtrail/event-log';
+import { AppError } from '@pvtrail/primitives';
+import { type ComparisonRow, compareRuns } from './comparison.js';
+import { type Between, type ContributionRow, contributionsBy } from './contributions.js';
+import { type FleetReport, fleetReport } from './fleet-report.js';
+import { type Footprint, footprintsOf } from './footprints.js';
+import { cyclesOfRun, type GuestCycles } from './guest-cycles.js';
+import { lastEvent } from './guest-events.js';
+import { type RunGuest, runGuests } from './run-guests.js';
+import { type SiteRow, sitesOf } from './sites.js';
+
+/** Which guests and which metric; what is left out is not narrowed. No runs: all that are stored. */
+export interface CompareFilter {
+  readonly runs?: readonly RunId[];
+  readonly guest?: GuestType;
+  readonly bits?: 32 | 64;
+  readonly stage?: Stage;
+  readonly workload?: Workload;
+  readonly footprint?: FootprintName;
+  readonly metric?: Metric;
+}
+
+/** What can be asked of stored runs, on this machine or through the API. */
+export interface Answers {
+  /** @throws AppError `input/not-found` when nothing is stored for the filter */
+  compare(filter: CompareFilter): Promise<ComparisonRow[]>;
+  /** @throws AppError `input/not-found` when a stage is not stored */
+  contributions(filter: Omit<CompareFilter, 'stage' | 'metric'>, between: Between): Promise<ContributionRow[]>;
+  guests(run: RunId): Promise<RunGuest[]>;
+  footprints(run: RunId): Promise<Footprint[]>;
+  cycles(run: RunId): Promise<GuestCycles[]>;
+  report(run: RunId): Promise<FleetReport>;
+  /** @throws AppError `input/not-found` for a guest that was never requested */
+  sites(guest: GuestId): Promise<SiteRow[]>;
+  /** Of a run or a guest, topic by topic in the order of the log. @throws AppError `input/not-found` when there are none */
+  events(id: string): Promise<AnyEvent[]>;
+}
+
+/** Answers from the event log and the column store. Errors of every method: `log/*`, `store/*`. */
+export class StoredAnswers implements Answers {
+  readonly #log: EventLogReader;
+  readonly #store: ColumnStore;
+
+  constructor(log: EventLogReader, store: ColumnStore) {
+    this.#log = log;
+    this.#store = store;
+  }
+
+  async compare(filter: CompareFilter): Promise<ComparisonRow[]> {
+    const rows = (await compareRuns(this.#store, await this.#runs(filter))).filter(matches(filter));
+    if (rows.length > 0) return rows;
+    throw new AppError('input/not-found', 'nothing is stored for this; `npm start` computes the default fleet');
+  }
+
+  async contributions(filter: CompareFilter, between: Between): Promise<ContributionRow[]> {
+    const guests = guestFilter(await this.#runs(filter), filter);
+    await this.#requireStages(guests, [between.before, between.after]);
+    return contributionsBy(this.#store, guests, between);
+  }
+
+  guests(run: RunId): Promise<RunGuest[]> {
+    return runGuests(this.#store, run);
+  }
+
+  footprints(run: RunId): Promise<Footprint[]> {
+    return footprintsOf(this.#store, run);
+  }
+
+  cycles(run: RunId): Promise<GuestCycles[]> {
+    return cyclesOfRun(this.#store, run);
+  }
+
+  report(run: RunId): Promise<FleetReport> {
+    return fleetReport(this.#log, this.#store, run);
+  }
+
+  async sites(guest: GuestId): Promise<SiteRow[]> {
+    const requested = await lastEvent(this.#log, TOPICS.guests, guest, 'GuestRequested');
+    if (requested === undefined) throw new AppError('input/not-found', `no guest has the id '${guest}'`);
+    return sitesOf(this.#log, this.#store, requested.runId, guest);
+  }
+
+  events(id: string): Promise<AnyEvent[]> {
+    return eventsOf(this.#log, id);
+  }
+
+  async #runs({ runs }: CompareFilter): Promise<readonly RunId[]> {
+    return runs ?? (await this.#store.runs()).map(({ runId }) => runId);
+  }
+
+  async #requireStages(guests: GuestFilter, stages: readonly Stage[]): Promise<void> {
+    const stored = await this.#store.comparison({ ...guests, stages, by: ['stage'] });
+    const missing = stages.filter((stage) => !stored.some((row) => row.stage === stage));
+    if (missing.length === 0) return;
+    throw new AppError(
+      'input/not-found',
+      `no such guest of ${missing.join(' and ')} is stored; \`pvtrail run\` computes it`,
+    );
+  }
+}
+
+/** @throws AppError `input/not-found` when there are none, `log/*` */
+export const eventsOf = async (log: EventLogReader, id: string): Promise<AnyEvent[]> => {
+  const events: AnyEvent[] = [];
+  for (const topic of [TOPICS.runs, TOPICS.guests, TOPICS.patches]) {
+    for await (const record of log.read(topic)) {
+      const event = fromMessage(record);
+      if (event.runId === id || event.subject === id) events.push(event);
+    }
+  }
+  if (events.length === 0) throw new AppError('input/not-found', `no event has the run or guest id '${id}'`);
+  return events;
+};
+
+const guestFilter = (
+  runs: readonly RunId[],
+  { guest, bits, workload, footprint }: Omit<CompareFilter, 'stage' | 'metric'>,
+): GuestFilter => ({
+  runs,
+  ...(guest === undefined ? {} : { types: [guest] }),
+  ...(bits === undefined ? {} : { bits }),
+  ...(workload === undefined ? {} : { workloads: [workload] }),
+  ...(footprint === undefined ? {} : { footprints: [footprint] }),
+});
+
+const matches =
+  ({ guest, bits, stage, workload, footprint, metric }: CompareFilter) =>
+  (row: ComparisonRow): boolean =>
+    (guest === undefined || row.guest === guest) &&
+    (bits === undefined || row.bits === bits) &&
+    (stage === undefined || row.stage === stage) &&
+    (workload === undefined || row.workload === workload) &&
+    (footprint === undefined || row.footprint === footprint) &&
+    (metric === undefined || row.metric === metric);

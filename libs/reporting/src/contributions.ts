@@ -1,0 +1,100 @@
+import type { ByStatistics, ColumnStore, Contribution, GuestFilter } from '@pvtrail/column-store';
+import type { Stage } from '@pvtrail/contracts';
+import { costedGuests, trapRows } from './kernel-metrics.js';
+
+/** What the changes between two stages can be split by. */
+export const SPLITS = ['op', 'site', 'function', 'cause', 'trap'] as const satisfies readonly (ByStatistics | 'trap')[];
+export type Split = (typeof SPLITS)[number];
+
+export interface ContributionRow extends Contribution {
+  readonly by: Split;
+  readonly metric: string;
+}
+
+export interface Between {
+  readonly of: Split;
+  readonly before: Stage;
+  readonly after: Stage;
+  readonly limit: number;
+}
+
+/** What tells most about each kind: instructions where they are counted, else what the cause itself is. */
+const METRIC: Readonly<Record<Exclude<Split, 'site' | 'trap'>, readonly string[]>> = {
+  op: ['siteInstructions', 'thunkInstructions', 'siteSaves'],
+  function: ['instructions'],
+  cause: ['saves', 'restores'],
+};
+
+/** What changed most between two stages, by one kind of statistic. @throws AppError `input/invalid`, `store/*` */
+export const contributionsBy = async (
+  store: ColumnStore,
+  filter: GuestFilter,
+  { of, before, after, limit }: Between,
+): Promise<ContributionRow[]> => {
+  const { stages: _, ...guests } = filter;
+  if (of === 'site') return siteContributions(store, guests, { before, after, limit });
+  if (of === 'trap') return trapContributions(store, guests, { before, after, limit });
+  const rows: ContributionRow[] = [];
+  for (const metric of METRIC[of]) {
+    const found = await store.contributions({ ...guests, of, metric, before, after, limit });
+    rows.push(...found.map((row) => ({ ...row, by: of, metric })));
+  }
+  return rows;
+};
+
+/** A site moves with the code before it: the nth site of an op in a function is the same site in all stages. */
+const siteContributions = async (
+  store: ColumnStore,
+  filter: GuestFilter,
+  { before, after, limit }: Omit<Between, 'of'>,
+): Promise<ContributionRow[]> => {
+  const rows = await store.statistics({ ...filter, stages: [before, after], by: ['stage'], of: 'site' });
+  const sums = new Sums();
+  for (const ofOne of Map.groupBy(rows, (row) => `${row.stage} ${row.function} ${row.op}`).values()) {
+    for (const [index, row] of ofOne.toSorted((a, b) => a.address.localeCompare(b.address)).entries()) {
+      const name = `${row.function} ${row.op} #${index + 1}`;
+      sums.add(name, row.stage === before ? 'before' : 'after', row.instructions);
+    }
+  }
+  return sums.rows('site', 'instructions').slice(0, limit);
+};
+
+/** Traps to the hypervisor by kind, and what they cost. */
+const trapContributions = async (
+  store: ColumnStore,
+  filter: GuestFilter,
+  { before, after, limit }: Omit<Between, 'of'>,
+): Promise<ContributionRow[]> => {
+  const costs = new Map((await costedGuests(store, filter.runs)).map((guest) => [String(guest.guestId), guest.costs]));
+  const rows = await store.comparison({ ...filter, stages: [before, after], by: ['guest', 'stage'] });
+  const [counts, cycles] = [new Sums(), new Sums()];
+  for (const row of rows) {
+    const ofGuest = costs.get(String(row.guest));
+    if (ofGuest === undefined) continue;
+    for (const trap of trapRows(row, ofGuest)) {
+      const side = row.stage === before ? 'before' : 'after';
+      counts.add(trap.kind, side, trap.count);
+      cycles.add(trap.kind, side, trap.cycles);
+    }
+  }
+  return [counts.rows('trap', 'traps'), cycles.rows('trap', 'hypervisorCycles')].flatMap((all) => all.slice(0, limit));
+};
+
+/** What each name adds up to in either stage. */
+class Sums {
+  readonly #sums = new Map<string, { before: number; after: number }>();
+
+  add(name: string, side: 'before' | 'after', value: number): void {
+    const sum = this.#sums.get(name) ?? { before: 0, after: 0 };
+    sum[side] += value;
+    this.#sums.set(name, sum);
+  }
+
+  /** Those that changed, most first. */
+  rows(by: Split, metric: string): ContributionRow[] {
+    return [...this.#sums]
+      .map(([name, sum]): ContributionRow => ({ by, metric, name, ...sum, difference: sum.after - sum.before }))
+      .filter(({ difference }) => difference !== 0)
+      .sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference) || a.name.localeCompare(b.name));
+  }
+}
