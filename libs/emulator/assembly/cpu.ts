@@ -78,6 +78,22 @@ function codeDescriptor(selector: u32): u64 {
   return descriptor;
 }
 
+function privilege(descriptor: u64): u32 {
+  return <u32>(descriptor >> 45) & 3;
+}
+
+/** Whether a selector names writable data of a privilege level in the GDT, or nothing outside of ring 3. */
+function isStackOf(selector: u32, cpl: u32): bool {
+  if (selector < 4) return cpl != 3;
+  if ((selector & 4) != 0 || (selector & 3) != cpl || (selector | 7) > load<u32>(STATE_GDTR_LIMIT)) return false;
+  const at = place(load<u64>(STATE_GDTR_BASE) + (selector & 0xfff8), 8, 0);
+  if (unusual) return false;
+  const descriptor = load<u64>(at);
+  const isWritableData = ((descriptor >> 41) & 0xd) == 9;
+  const present = ((descriptor >> 47) & 1) == 1;
+  return isWritableData && present && privilege(descriptor) == cpl;
+}
+
 // What `prepare` found.
 let gateLow: u64 = 0;
 let gateHigh: u64 = 0;
@@ -156,8 +172,9 @@ export function interruptReturn(slotsBefore: u32): bool {
   const rip = load<u64>(frame);
   const selector = <u32>load<u16>(frame, 8);
   const loaded = load<u32>(frame, 16);
-  codeDescriptor(selector);
+  const descriptor = codeDescriptor(selector);
   if (unusual || !isCanonical(rip) || (loaded & TF) != 0) return false;
+  if (privilege(descriptor) != (selector & 3) || !isStackOf(load<u16>(frame, 32), selector & 3)) return false;
   keepAddresses(slotsBefore);
   for (let word: usize = 0; word < 5; word++) recordAddress(<u32>(frame - REGION_RAM + 8 * word));
   setFlags(((flags() & ~RETURNED) | (loaded & RETURNED)) & ~RF);

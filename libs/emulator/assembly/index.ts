@@ -78,15 +78,21 @@ function takeInterrupt(): bool {
   return true;
 }
 
+/** A root of page tables beyond these bits of physical addresses is left to JavaScript, which refuses it. */
+const PHYSICAL_BITS: u64 = 36;
+
 /** A system instruction at the end of its block. False when JavaScript must do it. */
 function system(site: usize): bool {
   if (load<u8>(site, SITE_USER) != 0) return false;
   switch (<u32>load<u8>(site, SITE_OPERATION)) {
     case OPERATION_IRETQ:
       return interruptReturn(load<u16>(site, SITE_SLOTS_BEFORE));
-    case OPERATION_MOV_CR3:
-      loadPageTables(gpr(load<u8>(site, SITE_OPERAND)));
+    case OPERATION_MOV_CR3: {
+      const root = gpr(load<u8>(site, SITE_OPERAND));
+      if (root >> PHYSICAL_BITS) return false;
+      loadPageTables(root);
       break;
+    }
     case OPERATION_INVLPG:
       invalidatePage(load<u64>(STATE_SCRATCH0));
       break;

@@ -11,6 +11,8 @@ export interface Delivery {
   readonly errorCode: number;
   /** An external interrupt, a fault of the instruction at rip, or an int instruction (rip is behind it). */
   readonly cause: 'interrupt' | 'fault' | 'software';
+  /** Length of the int instruction: when it faults itself, it has not retired. */
+  readonly lengthBytes?: number;
 }
 
 const RSP = 4;
@@ -62,6 +64,7 @@ export class InterruptUnit {
         `triple fault: vector ${second.vector} while entering the double fault handler`,
       );
     }
+    if (first.lengthBytes !== undefined) this.#cpu.rip = BigInt.asUintN(64, this.#cpu.rip - BigInt(first.lengthBytes));
     if (second.vector === Vector.pageFault) this.#cpu.setHalves('cr2', second.low, second.high);
     if (first.cause !== 'interrupt' && doublesUp(first.vector, second.vector)) {
       return { vector: Vector.doubleFault, errorCode: 0, cause: 'fault' };

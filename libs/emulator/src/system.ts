@@ -22,10 +22,18 @@ const CR0_PG = 0x80000000n;
 const CR0_PE = 1n;
 const CR0_ET = 0x10n;
 const CR0_TS = 8n;
+const CR0_CD_NW = 0x60000000n;
+const CR0_NW = 0x20000000n;
+const CR4_TSD = 4n;
+const CR4_PAE = 0x20n;
+/** Bits of physical addresses, as cpuid says. */
+const PHYSICAL_BITS = 36n;
 /** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
 const CR4_WRITABLE = 0x7ffn;
 const EFER_WRITABLE = 0x901n;
 const EFER_READ_ONLY = 0x400n;
+const EFER_SCE = 1n;
+const EFER_LME = 0x100n;
 
 /** Model-specific registers that live in a field of the state (SDM vol. 4). */
 const MSRS: ReadonlyMap<number, StateField> = new Map([
@@ -95,8 +103,8 @@ export class SystemUnit {
       [Mnemonic.Iretq, () => this.#interruptReturn()],
       [Mnemonic.Sysretq, (insn) => this.#systemReturn(insn)],
       [Mnemonic.Int, (insn) => this.#softwareInterrupt(insn)],
-      [Mnemonic.Int3, () => deliver(Vector.breakpoint)],
-      [Mnemonic.Int1, () => deliver(Vector.debug)],
+      [Mnemonic.Int3, (insn) => deliver(insn, Vector.breakpoint)],
+      [Mnemonic.Int1, (insn) => deliver(insn, Vector.debug)],
       [Mnemonic.Hlt, () => this.#privileged(() => ({ kind: 'halt' }))],
       [Mnemonic.In, (insn) => this.#in(insn)],
       [Mnemonic.Out, (insn) => this.#out(insn)],
@@ -209,7 +217,7 @@ export class SystemUnit {
     const cpu = this.#cpu;
     switch (register) {
       case 0:
-        if ((value & CR0_PG) !== 0n && (value & CR0_PE) === 0n) throw new GuestFault(Vector.generalProtection);
+        if (!isControlWord(value)) throw new GuestFault(Vector.generalProtection);
         if ((value & CR0_PG) === 0n)
           throw new GuestStopped('guest/failed', 'the guest switches paging off in long mode');
         cpu.cr0 = (value & CR0_WRITABLE) | CR0_ET;
@@ -218,10 +226,13 @@ export class SystemUnit {
         cpu.cr2 = value;
         return;
       case 3:
+        if (value >> PHYSICAL_BITS !== 0n) throw new GuestFault(Vector.generalProtection);
         this.#platform.loadPageTables(value);
         return;
       case 4:
         if ((value & ~CR4_WRITABLE) !== 0n) throw new GuestFault(Vector.generalProtection);
+        if ((value & CR4_PAE) === 0n && (cpu.efer & EFER_READ_ONLY) !== 0n)
+          throw new GuestFault(Vector.generalProtection);
         cpu.cr4 = value;
         return;
       default:
@@ -336,7 +347,7 @@ export class SystemUnit {
   #softwareInterrupt(insn: Insn): SystemResult {
     const [vector] = insn.operands;
     if (vector?.kind !== 'immediate') throw new GuestFault(Vector.undefinedOpcode);
-    return deliver(Number(BigInt.asUintN(8, vector.value)));
+    return deliver(insn, Number(BigInt.asUintN(8, vector.value)));
   }
 
   /** iretq (SDM vol. 2): five words, each a reference slot of the block. */
@@ -350,7 +361,7 @@ export class SystemUnit {
     const selector = Number(cs & 0xffffn);
     const newCpl = selector & 3;
     const descriptor = readDescriptor(cpu, this.#memory, selector);
-    if (((descriptor >> 43n) & 3n) !== 3n || newCpl < cpu.cpl) {
+    if (!isCodeOf(descriptor, newCpl) || newCpl < cpu.cpl) {
       throw new GuestFault(Vector.generalProtection, selector & ~3);
     }
     if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
@@ -358,6 +369,7 @@ export class SystemUnit {
       throw new GuestStopped('guest/failed', 'the guest returns to 32-bit code in long mode, which this machine lacks');
     }
     if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
+    this.#checkReturnedStack(Number(ss & 0xffffn), newCpl);
     if (this.#recorder.enabled) for (let index = 0; index < 5; index += 1) this.#recordSlot(at(index), kind);
     this.#returnFlags(Number(flags & 0xffffffffn));
     cpu.setSelector('cs', selector);
@@ -366,6 +378,17 @@ export class SystemUnit {
     cpu.setGpr(RSP, rsp);
     cpu.rip = rip;
     return JUMPED;
+  }
+
+  /** A stack segment that iret loads: writable data of the new ring, or none where that is not ring 3 (SDM vol. 2, IRET). */
+  #checkReturnedStack(selector: number, newCpl: number): void {
+    const isNull = (selector & ~3) === 0;
+    if (isNull && newCpl !== 3) return;
+    const descriptor = isNull ? 0n : readDescriptor(this.#cpu, this.#memory, selector);
+    if ((selector & 3) !== newCpl || !isDataOf(descriptor, newCpl)) {
+      throw new GuestFault(Vector.generalProtection, selector & ~3);
+    }
+    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.stackFault, selector & ~3);
   }
 
   /** The flags that iret may change at the current privilege level. */
@@ -383,6 +406,7 @@ export class SystemUnit {
   /** The cases of sysretq that generated code leaves: a waiting interrupt, or operands that fault. */
   #systemReturn(_insn: Insn): SystemResult {
     const cpu = this.#cpu;
+    if ((cpu.efer & EFER_SCE) === 0n) throw new GuestFault(Vector.undefinedOpcode);
     if (cpu.cpl !== 0) throw new GuestFault(Vector.generalProtection);
     const rip = cpu.gpr(RCX);
     if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
@@ -478,12 +502,21 @@ export class SystemUnit {
     const canonical = BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
     if (ADDRESS_MSRS.has(number) && !canonical) throw new GuestFault(Vector.generalProtection);
     if (field !== undefined) cpu.setU64(field, value);
-    else if (number === MSR_EFER) cpu.efer = (value & EFER_WRITABLE) | (cpu.efer & EFER_READ_ONLY);
+    else if (number === MSR_EFER) this.#writeExtendedFeatures(value);
     else throw new GuestFault(Vector.generalProtection);
     return NEXT;
   }
 
+  /** Long mode is switched on and off while paging is off; that it is active cannot be written (SDM vol. 4, IA32_EFER). */
+  #writeExtendedFeatures(value: bigint): void {
+    const cpu = this.#cpu;
+    const switches = ((value ^ cpu.efer) & EFER_LME) !== 0n && (cpu.cr0 & CR0_PG) !== 0n;
+    if (switches || (value & ~(EFER_WRITABLE | EFER_READ_ONLY)) !== 0n) throw new GuestFault(Vector.generalProtection);
+    cpu.efer = (value & EFER_WRITABLE) | (cpu.efer & EFER_READ_ONLY);
+  }
+
   #readTimeStamp(): SystemResult {
+    if (this.#cpu.cpl !== 0 && (this.#cpu.cr4 & CR4_TSD) !== 0n) throw new GuestFault(Vector.generalProtection);
     this.#setPair(this.#platform.timeStamp());
     return NEXT;
   }
@@ -503,15 +536,31 @@ export class SystemUnit {
   }
 }
 
-const deliver = (vector: number): SystemResult => ({
+/** What CR0 may hold: 32 bits, paging only with protection, not-write-through only with the cache disabled (SDM vol. 3A, 2.5). */
+const isControlWord = (value: bigint): boolean =>
+  value >> 32n === 0n && ((value & CR0_PG) === 0n || (value & CR0_PE) !== 0n) && (value & CR0_CD_NW) !== CR0_NW;
+
+const deliver = ({ address, next }: Insn, vector: number): SystemResult => ({
   kind: 'deliver',
-  delivery: { vector, errorCode: 0, cause: 'software' },
+  delivery: { vector, errorCode: 0, cause: 'software', lengthBytes: next - address },
 });
 
 const SEGMENT_NAMES: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 const TSS_AVAILABLE = 9;
 const LDT = 2;
 const SYSRET_FLAGS = 0x3c7fd7;
+
+/** Whether a descriptor is one of code that runs at a privilege level: its own, or when conforming, no lower one. */
+const isCodeOf = (descriptor: bigint, cpl: number): boolean => {
+  const isCode = ((descriptor >> 43n) & 3n) === 3n;
+  const isConforming = ((descriptor >> 42n) & 1n) === 1n;
+  const dpl = Number((descriptor >> 45n) & 3n);
+  return isCode && (isConforming ? dpl <= cpl : dpl === cpl);
+};
+
+/** Whether a descriptor is one of writable data of a privilege level. */
+const isDataOf = (descriptor: bigint, dpl: number): boolean =>
+  ((descriptor >> 43n) & 3n) === 2n && ((descriptor >> 41n) & 1n) === 1n && Number((descriptor >> 45n) & 3n) === dpl;
 
 const descriptorBase = (descriptor: bigint): bigint =>
   ((descriptor >> 16n) & 0xffffffn) | ((descriptor >> 32n) & 0xff000000n);

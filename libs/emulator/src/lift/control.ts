@@ -250,6 +250,7 @@ const systemReturn = (e: FunctionEmitter): void => {
   const r11 = e.gprLocal(R11);
   code.get(rcx).i64(47n).op(Op.i64ShrU).op(Op.i64Eqz).op(Op.i32Eqz);
   code.get(r11).i64(0x100n).op(Op.i64And).op(Op.i64Eqz).op(Op.i32Eqz).op(Op.i32Or);
+  code.loadAt(Op.i32Load, STATE.efer).i32(EFER_SCE).op(Op.i32And).op(Op.i32Eqz).op(Op.i32Or);
   code.loadAt(Op.i32Load, STATE.interruptPending).i32(0).op(Op.i32Ne).op(Op.i32Or).ifUnlikely();
   e.leaveAtInstruction(ExitReason.system);
   code.end();
