@@ -6,15 +6,18 @@ export interface FrameRun {
   readonly count: number;
 }
 
-/** Which machine frame each guest frame is, and the other way round: a permutation of the guest's RAM (docs/adr/007). */
+/**
+ * Which machine frame each guest frame is, and the other way round: a permutation of the guest's RAM (docs/adr/007). Frame 0 is frame 0:
+ * a root of 0 means that there is none.
+ */
 export class MachineFrames {
   readonly machineOf: Uint32Array;
   readonly guestOf: Uint32Array;
 
-  /** Frames of `together` move as one, so that the image can be read and edited in one piece; all others are shuffled. */
+  /** Frames of `together`, which begin behind frame 0, move as one, so that the image can be read and edited in one piece; all others are shuffled. */
   constructor(count: number, seed: number, together: FrameRun) {
     const random = new SeededRandom(seed);
-    const start = random.nextU32() % (count - together.count + 1);
+    const start = 1 + (random.nextU32() % (count - together.count));
     const others = Uint32Array.from({ length: count - together.count }, (_, index) =>
       index < start ? index : index + together.count,
     );
@@ -31,9 +34,10 @@ export class MachineFrames {
   }
 }
 
+/** All but the first. */
 const shuffle = (values: Uint32Array, random: SeededRandom): void => {
-  for (let last = values.length - 1; last > 0; last -= 1) {
-    const other = random.nextU32() % (last + 1);
+  for (let last = values.length - 1; last > 1; last -= 1) {
+    const other = 1 + (random.nextU32() % last);
     const kept = values[last] ?? 0;
     values[last] = values[other] ?? 0;
     values[other] = kept;

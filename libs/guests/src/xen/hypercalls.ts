@@ -1,7 +1,6 @@
-import { GuestStopped } from '@pvtrail/emulator';
 import { TRAP_KINDS } from '@pvtrail/trace';
 import type { GuestUnderXen } from './guest-under-xen.js';
-import type { Level } from './page-tables.js';
+import { type Level, refusal } from './page-tables.js';
 
 const RDI = 7;
 const RSI = 6;
@@ -13,10 +12,22 @@ const ARGUMENTS = [RDI, RSI, RDX, R10, R8] as const;
 const TASK_SWITCHED = 8n;
 const MASKS_EVENTS = 4n;
 const KIND_BITS = 3n;
+const NORMAL_UPDATE = 0n;
 const PRESERVE_ACCESSED_DIRTY = 2n;
 const ACCESSED_DIRTY = 0x60n;
 const FRAME_MASK = 0x000ffffffffff000n;
 const DESCRIPTOR_ALIAS_LIMIT = 0xfff;
+
+/** Results: what was asked for is not valid, or does not exist. */
+const EINVAL = -22n;
+const ENOSYS = -38n;
+
+const SCHED_BLOCK = 1n;
+const REGISTER_VCPU_INFO = 10n;
+const VCPU_INFO_BYTES = 64n;
+const REGISTER_CALLBACK = 0n;
+const CALLBACKS = 3;
+const MULTICALL = 13;
 
 const Ext = { pinL1: 0, pinL4: 3, unpin: 4, newRoot: 5, flush: 6, invalidate: 7, setLdt: 13, newUserRoot: 15 } as const;
 const Segment = { fs: 0, gsUser: 1, gsKernel: 2, gsUserSelector: 3 } as const;
@@ -44,7 +55,7 @@ export class Hypercalls {
       [24, (args) => this.#placeVcpuInfo(args)],
       [25, (args) => this.#setSegmentBase(args)],
       [26, (args) => this.#mmuExtended(args)],
-      [29, () => this.#block()],
+      [29, (args) => this.#schedule(args)],
       [30, (args) => this.#registerCallback(args)],
     ]);
   }
@@ -66,7 +77,7 @@ export class Hypercalls {
 
   #call(number: number, args: Arguments): bigint {
     const call = this.#calls.get(number);
-    if (call === undefined) throw new GuestStopped('guest/failed', `the guest makes the unknown hypercall ${number}`);
+    if (call === undefined) throw refusal(`the hypercall ${number} is unknown`);
     return call(args);
   }
 
@@ -93,11 +104,13 @@ export class Hypercalls {
 
   /** `at`: machine address of the entry. */
   #writeEntry(at: bigint, value: bigint, kind: bigint): void {
+    if (kind !== NORMAL_UPDATE && kind !== PRESERVE_ACCESSED_DIRTY)
+      throw refusal(`updates of kind ${kind} are unknown`);
     const { tables } = this.#xen;
     const frame = Number(at >> 12n);
     const index = Number((at & 0xfffn) >> 3n);
-    const kept = kind === PRESERVE_ACCESSED_DIRTY ? tables.read(frame, index) & ACCESSED_DIRTY : 0n;
-    tables.write(frame, index, value | kept);
+    const keeps = kind === PRESERVE_ACCESSED_DIRTY && tables.levelOf(frame) !== 0;
+    tables.write(frame, index, keeps ? value | (tables.read(frame, index) & ACCESSED_DIRTY) : value);
   }
 
   #setDescriptorTable([list = 0n]: Arguments): bigint {
@@ -121,8 +134,7 @@ export class Hypercalls {
   }
 
   #updateDescriptor([at = 0n, value = 0n]: Arguments): bigint {
-    const { ram } = this.#xen.machine;
-    new DataView(ram.buffer, ram.byteOffset, ram.byteLength).setBigUint64(Number(at), value, true);
+    this.#xen.tables.writeDescriptor(at, value);
     return 0n;
   }
 
@@ -131,7 +143,9 @@ export class Hypercalls {
       const at = list + BigInt(64 * item);
       const args = [16, 24, 32, 40, 48].map((offset) => this.#word(at, offset));
       this.#xen.machine.recordTrap(TRAP_KINDS['multicall-entry']);
-      const result = this.#call(Number(this.#word(at, 0)), args);
+      const number = Number(this.#word(at, 0));
+      if (number === MULTICALL) throw refusal('a multicall in a multicall');
+      const result = this.#call(number, args);
       this.#xen.write(BigInt.asUintN(64, at + 8n), BigInt.asUintN(64, result));
     }
     return 0n;
@@ -140,7 +154,7 @@ export class Hypercalls {
   #updateMapping([address = 0n, value = 0n]: Arguments): bigint {
     const { machine, tables } = this.#xen;
     const slot = this.#xen.slotOf(address);
-    if (slot === undefined) return -22n;
+    if (slot === undefined) return EINVAL;
     const shared = (value & FRAME_MASK) >> 12n === BigInt(this.#xen.sharedFrame);
     if (shared) this.#xen.mapShared(slot, value);
     else tables.write(slot.table, slot.index, value);
@@ -148,9 +162,14 @@ export class Hypercalls {
     return 0n;
   }
 
-  #placeVcpuInfo([, , placement = 0n]: Arguments): bigint {
-    const at = (this.#word(placement, 0) << 12n) + (this.#word(placement, 8) & 0xffffffffn);
-    this.#xen.vcpuInfo = Number(at);
+  #placeVcpuInfo([command, , placement = 0n]: Arguments): bigint {
+    if (command !== REGISTER_VCPU_INFO) return ENOSYS;
+    const frame = this.#word(placement, 0);
+    const offset = this.#word(placement, 8) & 0xffffffffn;
+    const { frames, tables } = this.#xen;
+    const fits = frame < BigInt(frames.guestOf.length) && offset + VCPU_INFO_BYTES <= PAGE;
+    if (!fits || tables.levelOf(Number(frame)) !== 0) return EINVAL;
+    this.#xen.vcpuInfo = Number(frame * PAGE + offset);
     return 0n;
   }
 
@@ -167,19 +186,20 @@ export class Hypercalls {
         cpu.gsBase = base;
         break;
       case Segment.gsUserSelector:
-        this.#loadUserGs(Number(base & 0xffffn));
-        break;
+        return this.#loadUserGs(Number(base & 0xffffn));
       default:
-        return -22n;
+        return EINVAL;
     }
     return 0n;
   }
 
-  #loadUserGs(selector: number): void {
+  #loadUserGs(selector: number): bigint {
     const { cpu } = this.#xen.machine;
+    if ((selector | 7) > cpu.gdtr.limit) return EINVAL;
     cpu.setSelector('gs', selector);
     const descriptor = (selector & ~3) === 0 ? 0n : this.#xen.read(cpu.gdtr.base + BigInt(selector & ~7));
     this.#xen.otherGsBase = ((descriptor >> 16n) & 0xffffffn) | ((descriptor >> 32n) & 0xff000000n);
+    return 0n;
   }
 
   #mmuExtended([list = 0n, count = 0n]: Arguments): bigint {
@@ -193,8 +213,8 @@ export class Hypercalls {
   #extended(command: number, argument: bigint): void {
     const { tables, machine } = this.#xen;
     const frame = Number(argument);
-    if (command >= Ext.pinL1 && command <= Ext.pinL4) tables.take(frame, (command + 1) as Level);
-    else if (command === Ext.unpin) tables.release(frame);
+    if (command >= Ext.pinL1 && command <= Ext.pinL4) tables.pin(frame, (command + 1) as Level);
+    else if (command === Ext.unpin) tables.unpin(frame);
     else if (command === Ext.newRoot) {
       this.#requireRoot(frame);
       this.#xen.kernelRoot = frame;
@@ -204,24 +224,25 @@ export class Hypercalls {
       this.#xen.userRoot = frame;
     } else if (command === Ext.flush) machine.loadPageTables(machine.cpu.cr3);
     else if (command === Ext.invalidate) machine.invalidatePage(argument);
-    else if (command !== Ext.setLdt) {
-      throw new GuestStopped('guest/failed', `the guest asks for the unknown operation ${command}`);
-    }
+    else if (command !== Ext.setLdt) throw refusal(`the operation ${command} is unknown`);
   }
 
   #requireRoot(frame: number): void {
     if (this.#xen.tables.levelOf(frame) === 4) return;
-    throw new GuestStopped('guest/failed', `the hypervisor refuses: frame 0x${frame.toString(16)} is no root`);
+    throw refusal(`frame 0x${frame.toString(16)} is no root`);
   }
 
-  #block(): bigint {
+  #schedule([command]: Arguments): bigint {
+    if (command !== SCHED_BLOCK) return ENOSYS;
     this.#xen.eventsMasked = false;
     this.#blocked = true;
     return 0n;
   }
 
-  #registerCallback([, registration = 0n]: Arguments): bigint {
+  #registerCallback([command, registration = 0n]: Arguments): bigint {
+    if (command !== REGISTER_CALLBACK) return ENOSYS;
     const head = this.#word(registration, 0);
+    if (Number(head & 0xffffn) >= CALLBACKS) return EINVAL;
     const masksEvents = ((head >> 16n) & 1n) !== 0n;
     this.#xen.callbacks.set(Number(head & 0xffffn), { address: this.#word(registration, 8), masksEvents });
     return 0n;
@@ -229,3 +250,4 @@ export class Hypercalls {
 }
 
 const DIRECT_MAP = 0xffff880000000000n;
+const PAGE = 4096n;

@@ -32,6 +32,7 @@ export class PageTables {
   readonly #type: Uint8Array;
   readonly #uses: Uint32Array;
   readonly #writable: Uint32Array;
+  readonly #pinned = new Set<number>();
 
   /** `ownEntry`: what the hypervisor puts into its first slot of every root. */
   constructor(ram: Uint8Array, frames: number, ownEntry: bigint) {
@@ -51,9 +52,21 @@ export class PageTables {
     return this.#type[frame] ?? 0;
   }
 
-  /** Validates a table and all below it that are none yet. @throws GuestStopped */
-  take(frame: number, level: Level): void {
-    this.#requireGuest(frame, 0n);
+  /** Validates a table and all below it that are none yet, and keeps it one until it is unpinned. @throws GuestStopped */
+  pin(frame: number, level: Level): void {
+    if (this.#pinned.has(frame)) throw refusal(`frame 0x${frame.toString(16)} is pinned already`);
+    this.#take(frame, level);
+    this.#pinned.add(frame);
+  }
+
+  /** Without its pin and other uses a table is a frame like others. @throws GuestStopped */
+  unpin(frame: number): void {
+    if (!this.#pinned.delete(frame)) throw refusal(`frame 0x${frame.toString(16)} is not pinned`);
+    this.#release(frame);
+  }
+
+  #take(frame: number, level: Level): void {
+    this.#requireGuest(frame);
     if (this.levelOf(frame) === 0) this.#validate(frame, level);
     else if (this.levelOf(frame) !== level) {
       throw refusal(`frame 0x${frame.toString(16)} is a table of level ${this.levelOf(frame)}, not ${level}`);
@@ -61,13 +74,11 @@ export class PageTables {
     this.#uses[frame] = (this.#uses[frame] ?? 0) + 1;
   }
 
-  /** Gives up one use of a table; with the last it is a frame like others. */
-  release(frame: number): void {
-    const level = this.levelOf(frame);
-    if (level === 0) throw refusal(`frame 0x${frame.toString(16)} is no table`);
+  #release(frame: number): void {
     const left = (this.#uses[frame] ?? 0) - 1;
     this.#uses[frame] = left;
     if (left > 0) return;
+    const level = this.levelOf(frame);
     for (let index = 0; index < ENTRIES; index += 1) this.#dropEntry(level, index, this.read(frame, index));
     this.#type[frame] = 0;
   }
@@ -75,19 +86,28 @@ export class PageTables {
   /** Changes one entry of a table. @throws GuestStopped */
   write(frame: number, index: number, value: bigint): void {
     const level = this.levelOf(frame);
-    const old = this.read(frame, index);
     if (level === DESCRIPTORS || level === 0) throw refusal(`frame 0x${frame.toString(16)} is no table`);
     if (isOwn(level, index)) throw refusal(`slot ${index} of a root is the hypervisor's`);
+    const old = this.read(frame, index);
     this.#takeEntry(level, index, value);
     this.#store(frame, index, value);
     this.#dropEntry(level, index, old);
   }
 
-  /** A frame of descriptors is never writable. */
+  /** A frame of descriptors is never writable, and no table. @throws GuestStopped */
   takeDescriptors(frame: number): void {
-    this.#requireGuest(frame, 0n);
+    this.#requireGuest(frame);
+    const level = this.levelOf(frame);
+    if (level !== 0 && level !== DESCRIPTORS) throw refusal(`frame 0x${frame.toString(16)} of descriptors is a table`);
     if ((this.#writable[frame] ?? 0) > 0) throw refusal('the descriptor table is writable');
     this.#type[frame] = DESCRIPTORS;
+  }
+
+  /** Changes one descriptor at a machine address. @throws GuestStopped */
+  writeDescriptor(at: bigint, value: bigint): void {
+    const frame = Number(at >> 12n);
+    if (this.levelOf(frame) !== DESCRIPTORS) throw refusal(`frame 0x${frame.toString(16)} holds no descriptors`);
+    this.#memory.setBigUint64(Number(at & ~7n), value, true);
   }
 
   #validate(frame: number, level: Level): void {
@@ -115,10 +135,10 @@ export class PageTables {
   #takeEntry(level: number, index: number, entry: bigint): void {
     if ((entry & PRESENT) === 0n || isOwn(level, index)) return;
     const target = frameOf(entry);
-    this.#requireGuest(target, entry);
+    this.#requireGuest(target);
     if (level > 1) {
       if ((entry & LARGE) !== 0n) throw refusal(`entry 0x${entry.toString(16)} maps a large page`);
-      this.take(target, (level - 1) as Level);
+      this.#take(target, (level - 1) as Level);
     } else if ((entry & WRITABLE) !== 0n) {
       if (this.levelOf(target) !== 0) throw refusal(`entry 0x${entry.toString(16)} makes a table writable`);
       this.#writable[target] = (this.#writable[target] ?? 0) + 1;
@@ -128,13 +148,15 @@ export class PageTables {
   #dropEntry(level: number, index: number, entry: bigint): void {
     if ((entry & PRESENT) === 0n || isOwn(level, index)) return;
     const target = frameOf(entry);
-    if (level > 1) this.release(target);
+    if (level > 1) this.#release(target);
     else if ((entry & WRITABLE) !== 0n) this.#writable[target] = (this.#writable[target] ?? 0) - 1;
   }
 
-  #requireGuest(frame: number, entry: bigint): void {
-    if (frame >= this.#frames) throw refusal(`entry 0x${entry.toString(16)} names frame 0x${frame.toString(16)}`);
+  #requireGuest(frame: number): void {
+    if (frame >= this.#frames) throw refusal(`frame 0x${frame.toString(16)} is not the guest's`);
   }
 }
 
-const refusal = (why: string): GuestStopped => new GuestStopped('guest/failed', `the hypervisor refuses: ${why}`);
+/** The guest ends: it broke a rule of its hypervisor. */
+export const refusal = (why: string): GuestStopped =>
+  new GuestStopped('guest/failed', `the hypervisor refuses: ${why}`);

@@ -135,7 +135,7 @@ class Builder {
     const { machine } = this;
     const root = this.#frames.machineOf[rootFrame] ?? 0;
     const tables = new PageTables(machine.ram, this.#own, this.#ownTables());
-    tables.take(root, 4);
+    tables.pin(root, 4);
     const hypervisor = new XenHypervisor(machine, tables, this.#frames, { root, sharedFrame: this.#own + 1 });
     hypervisor.start(this.elf.entry);
     machine.cpu.setGpr(RSP, requireSymbol(this.elf, 'boot_stack_top'));

@@ -1,9 +1,9 @@
-import { GuestStopped, type Hypervisor, type Machine, type TrappedInstruction } from '@pvtrail/emulator';
+import type { Hypervisor, Machine, TrappedInstruction } from '@pvtrail/emulator';
 import { TRAP_KINDS } from '@pvtrail/trace';
 import type { MachineFrames } from './frames.js';
 import type { GuestUnderXen, Handler } from './guest-under-xen.js';
 import { Hypercalls } from './hypercalls.js';
-import type { PageTables } from './page-tables.js';
+import { type PageTables, refusal } from './page-tables.js';
 
 const RAX = 0;
 const RCX = 1;
@@ -32,6 +32,7 @@ const FORCED_CPUID = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2] as const;
 
 const Shared = { pending: 2048, mask: 2560 } as const;
 const FIRST_PORT = 1;
+const ENTRIES = 512;
 const FIRST_VECTOR = 0x20;
 
 /** The hypervisor of one 64-bit paravirtual guest: modes, entries and returns, events (docs/adr/007). */
@@ -127,7 +128,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     this.machine.recordTrap(TRAP_KINDS.exception);
     if (vector === PAGE_FAULT) this.#view.setBigUint64(this.vcpuInfo + 16, address, true);
     const handler = this.traps.get(vector);
-    if (handler === undefined) throw new GuestStopped('guest/failed', `no handler for exception ${vector}`);
+    if (handler === undefined) throw refusal(`no handler for exception ${vector}`);
     this.#enter(handler, (WITH_ERROR_CODE >>> vector) & 1 ? errorCode : undefined);
   }
 
@@ -167,7 +168,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     const { cpu } = this.machine;
     this.machine.recordTrap(TRAP_KINDS['system-call']);
     const handler = this.callbacks.get(CALLBACK_SYSTEM_CALL);
-    if (handler === undefined) throw new GuestStopped('guest/failed', 'no callback for system calls');
+    if (handler === undefined) throw refusal('no callback for system calls');
     cpu.rip = cpu.gpr(RCX);
     cpu.rflags = cpu.gpr(R11);
     cpu.cpl = 3;
@@ -185,6 +186,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     words.push(cpu.gpr(R11), cpu.gpr(RCX));
     if (fromUser) this.#switchMode(0);
     let at = (fromUser ? this.kernelStack : rsp) & ~0xfn;
+    this.#requireRoomBelow(at, 8 * words.length);
     for (const word of words) {
       at -= 8n;
       this.write(BigInt.asUintN(64, at), word);
@@ -195,6 +197,16 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     cpu.setSelector('ss', KERNEL_SS);
     cpu.rip = handler.address;
     if (handler.masksEvents) this.eventsMasked = true;
+  }
+
+  /** The hypervisor has nowhere to go with an entry whose frame it cannot write. */
+  #requireRoomBelow(top: bigint, bytes: number): void {
+    for (const address of [top - 8n, top - BigInt(bytes)]) {
+      const slot = this.slotOf(BigInt.asUintN(64, address));
+      const entry = slot === undefined ? 0n : this.tables.read(slot.table, slot.index);
+      if ((entry & 3n) !== 3n)
+        throw refusal(`no frame can be written at 0x${BigInt.asUintN(64, address).toString(16)}`);
+    }
   }
 
   #selectors(): { cs: number; ss: number } {
@@ -226,6 +238,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     const { cpu } = this.machine;
     cpu.cpl = level;
     const root = level === 0 ? this.kernelRoot : this.userRoot;
+    if (root === 0) throw refusal('user mode has no root');
     this.machine.loadPageTables(BigInt(root * 4096));
     const live = cpu.gsBase;
     cpu.gsBase = this.otherGsBase;
@@ -234,7 +247,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
 
   // ---- emulation ----
 
-  /** A store to a table that is pinned: the instruction runs with the page writable, then its entry is validated. */
+  /** A store to a table that is pinned: the instruction runs with the page writable, then every entry that it changed is validated. */
   #emulatedWrite(address: bigint): boolean {
     const slot = this.slotOf(address);
     if (slot === undefined) return false;
@@ -242,18 +255,28 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     const target = Number((entry & 0x000ffffffffff000n) >> 12n);
     const level = this.tables.levelOf(target);
     if (level < 1 || level > 4) return false;
-    const index = Number((address & 0xfffn) >> 3n);
-    const before = this.tables.read(target, index);
+    const table = this.#words(target);
+    const before = table.slice();
     this.machine.recordTrap(TRAP_KINDS['emulated-write']);
     this.#setRaw(slot.table, slot.index, entry | 2n);
     this.machine.invalidatePage(address);
     this.machine.runOne();
-    const after = this.tables.read(target, index);
     this.#setRaw(slot.table, slot.index, entry);
-    this.#setRaw(target, index, before);
     this.machine.invalidatePage(address);
-    this.tables.write(target, index, after);
+    const after = table.slice();
+    table.set(before);
+    for (let index = 0; index < ENTRIES; index += 1) {
+      const [low, high] = [2 * index, 2 * index + 1];
+      if (after[low] === before[low] && after[high] === before[high]) continue;
+      this.tables.write(target, index, (BigInt(after[high] ?? 0) << 32n) | BigInt(after[low] ?? 0));
+    }
     return true;
+  }
+
+  /** The words of a frame, two an entry. */
+  #words(frame: number): Uint32Array {
+    const { ram } = this.machine;
+    return new Uint32Array(ram.buffer, ram.byteOffset + frame * 4096, 2 * ENTRIES);
   }
 
   #setRaw(frame: number, index: number, value: bigint): void {
