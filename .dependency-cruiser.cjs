@@ -9,7 +9,8 @@ const LAYERS = {
   contracts: ['primitives', 'pvops'],
   analysis: ['primitives', 'x86', 'trace', 'pvops', 'contracts'],
   'kafka-local': ['primitives'],
-  'event-log': ['primitives', 'contracts'],
+  telemetry: ['primitives'],
+  'event-log': ['primitives', 'contracts', 'telemetry'],
   'column-store': ['primitives', 'contracts'],
   reporting: ['primitives', 'trace', 'contracts', 'analysis', 'event-log', 'column-store'],
 };
@@ -33,6 +34,20 @@ module.exports = {
       severity: 'error',
       from: { path: '^apps/([^/]+)/', pathNot: '^apps/cli/' },
       to: { path: '^apps/', pathNot: '^apps/$1/' },
+    },
+    {
+      name: 'opentelemetry-behind-telemetry',
+      comment: 'adapters and apps trace and measure through libs/telemetry; its SDK is loaded on demand',
+      severity: 'error',
+      from: { pathNot: '^libs/telemetry/|node_modules/' },
+      to: { path: 'node_modules/@opentelemetry/' },
+    },
+    {
+      name: 'sdk-on-demand',
+      comment: 'what everybody imports of libs/telemetry knows the API alone',
+      severity: 'error',
+      from: { path: '^libs/telemetry/dist/', pathNot: '^libs/telemetry/dist/(sdk\\.js|testing/)' },
+      to: { path: 'node_modules/@opentelemetry/', pathNot: 'node_modules/@opentelemetry/api/' },
     },
     {
       name: 'pure-in-the-middle',

@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
+import { startTelemetry } from '../src/index.js';
+import { startCollector } from '../src/testing/index.js';
+
+const CHILD = path.join(import.meta.dirname, 'children/loaded-packages.mjs');
+
+/** A process that starts telemetry, makes the span `run` with a message in it, and stops. */
+const child = async (env: Record<string, string>, ...args: string[]) => {
+  const spawned = spawn(process.execPath, [CHILD, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = await Promise.all([text(spawned.stdout), text(spawned.stderr), once(spawned, 'close')]);
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as { loaded: string[]; headers: Record<string, string>; stopMs: number };
+};
+
+describe('startTelemetry', () => {
+  it.each([
+    ['without an endpoint', {}],
+    ['when the SDK is disabled', { OTEL_SDK_DISABLED: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],
+  ])('%s loads no SDK and leaves messages as they are', async (_when, env) => {
+    expect(await child(env)).toMatchObject({ loaded: ['@opentelemetry/api'], headers: {} });
+  });
+
+  it.each(['gzip', 'none'])('sends traces and metrics over OTLP/HTTP, compression %s', async (compression) => {
+    const collector = await startCollector();
+    const { loaded, headers } = await child({
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_EXPORTER_OTLP_COMPRESSION: compression,
+      OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
+    });
+    await collector.close();
+    expect(loaded).toContain('@opentelemetry/sdk-trace');
+    const send = collector.spans.find(({ name }) => name === 'send topic');
+    const run = collector.spans.find(({ name }) => name === 'run');
+    expect(send).toMatchObject({
+      service: 'child',
+      kind: 'producer',
+      traceId: run?.traceId,
+      parentSpanId: run?.spanId,
+    });
+    expect(headers.traceparent).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
+    expect([...(collector.instruments.get('child') ?? [])].sort()).toEqual([
+      'messaging.client.operation.duration',
+      'messaging.client.sent.messages',
+    ]);
+  });
+
+  it('OTEL_SERVICE_NAME names the service, a sampler of its choice drops traces', async () => {
+    const collector = await startCollector();
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
+    await child({ ...env, OTEL_SERVICE_NAME: 'named' });
+    const { headers } = await child({ ...env, OTEL_TRACES_SAMPLER: 'always_off', OTEL_METRICS_EXPORTER: 'none' });
+    await collector.close();
+    expect(new Set(collector.spans.map(({ service }) => service))).toEqual(new Set(['named']));
+    expect(headers.traceparent).toMatch(/-00$/);
+  });
+
+  it('stops within its deadline when the collector does not answer', async () => {
+    const silent = http.createServer(() => {});
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const { stopMs } = await child({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, '300');
+    expect(stopMs).toBeGreaterThan(250);
+    expect(stopMs).toBeLessThan(3000);
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  it('names every wrong variable at once', async () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_TRACES_SAMPLER: 'sometimes',
+      OTEL_BSP_MAX_QUEUE_SIZE: '-1',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'collector',
+    };
+    await expect(startTelemetry('service', env)).rejects.toMatchObject({ code: 'config/invalid' });
+    const message = await startTelemetry('service', env).catch((error: Error) => error.message);
+    for (const name of Object.keys(env)) expect(message).toContain(name);
+  });
+
+  it('an empty variable is an unset one', async () => {
+    await (await startTelemetry('service', { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_TRACES_SAMPLER: '' })).stop();
+  });
+});
