@@ -1,92 +1,33 @@
 import { userInstructions } from './platform';
-import { isCanonical, isProtected, KIND_WRITE, walk } from './paging';
+import { isCanonical, KIND_WRITE } from './paging';
 import { EXCEPTION, INTERRUPT, keepAddresses, recordAddress, recordEvent, recordExtra } from './recording';
+import {
+  begin, descriptorPlace, flags, giveUp, gpr, IF, INTERRUPT_GATE, NT, place, privilege, pushesErrorCode, RETURNED, RF, RSP, setFlags, setGpr, TF,
+  TRAP_GATE, unusual,
+} from './registers';
 
 /** Enters and leaves handlers in 64-bit mode (SDM vol. 3A §6.14). Whatever is unusual is left to JavaScript, with nothing changed. */
 
-const RSP: usize = 4;
-const INTERRUPT_GATE: u32 = 0xe;
-const TRAP_GATE: u32 = 0xf;
 const TSS_RSP0: u64 = 4;
 const TSS_IST1: u64 = 36;
 
-const IF: u32 = 0x200;
-const TF: u32 = 0x100;
-const NT: u32 = 0x4000;
-const RF: u32 = 0x10000;
-const ARITHMETIC: u32 = 0x8d5;
-/** What iret loads at privilege level 0: the arithmetic flags, TF, IF, DF, IOPL, NT, RF, AC, ID. */
-const RETURNED: u32 = 0x257fd5;
-/** The lazy form of flags that are stored as they are. */
-const EXPLICIT: u32 = 3;
-
-/** Vectors 8, 10 to 14 and 17 push an error code. */
-const WITH_ERROR_CODE: u32 = 0x27d00;
-
-// @ts-ignore: decorator
-@external('runtime', 'flags')
-declare function arithmeticFlags(kind: u32, a: u64, b: u64): u32;
-
-export function gpr(register: usize): u64 {
-  return load<u64>(register << 3);
-}
-
-function setGpr(register: usize, value: u64): void {
-  store<u64>(register << 3, value);
-}
-
-function flags(): u32 {
-  const kind = load<u32>(STATE_FLAG_KIND);
-  return arithmeticFlags(kind, load<u64>(STATE_FLAG_A), load<u64>(STATE_FLAG_B)) | load<u32>(STATE_SYSTEM_FLAGS);
-}
-
-function setFlags(value: u32): void {
-  store<u32>(STATE_FLAG_KIND, EXPLICIT);
-  store<u64>(STATE_FLAG_A, value & ARITHMETIC);
-  store<u32>(STATE_SYSTEM_FLAGS, (value & ~ARITHMETIC) | 2);
-}
-
-let unusual: bool = false;
-
-/** WebAssembly address of `bytes` bytes in one page, for the CPU itself; sets `unusual` when there is none. */
-function place(address: u64, bytes: u64, kind: u32): usize {
-  if ((address & 0xfff) + bytes > 0x1000 || !isCanonical(address)) {
-    unusual = true;
-    return 0;
-  }
-  const phys = walk(address, kind, true);
-  if (phys < 0 || ((kind & KIND_WRITE) != 0 && isProtected(phys))) {
-    unusual = true;
-    return 0;
-  }
-  return REGION_RAM + phys;
-}
-
 /** The descriptor of a 64-bit code segment in the GDT; sets `unusual` for any other. */
 function codeDescriptor(selector: u32): u64 {
-  if ((selector & 4) != 0 || selector < 4 || (selector | 7) > load<u32>(STATE_GDTR_LIMIT)) {
-    unusual = true;
-    return 0;
-  }
-  const at = place(load<u64>(STATE_GDTR_BASE) + (selector & 0xfff8), 8, 0);
+  const at = descriptorPlace(selector);
   if (unusual) return 0;
   const descriptor = load<u64>(at);
   const isCode = ((descriptor >> 43) & 3) == 3;
   const present = ((descriptor >> 47) & 1) == 1;
   const long = ((descriptor >> 53) & 1) == 1;
-  if (!isCode || !present || !long) unusual = true;
+  if (!isCode || !present || !long) giveUp();
   return descriptor;
-}
-
-function privilege(descriptor: u64): u32 {
-  return <u32>(descriptor >> 45) & 3;
 }
 
 /** Whether a selector names writable data of a privilege level in the GDT, or nothing outside of ring 3. */
 function isStackOf(selector: u32, cpl: u32): bool {
   if (selector < 4) return cpl != 3;
-  if ((selector & 4) != 0 || (selector & 3) != cpl || (selector | 7) > load<u32>(STATE_GDTR_LIMIT)) return false;
-  const at = place(load<u64>(STATE_GDTR_BASE) + (selector & 0xfff8), 8, 0);
+  if ((selector & 3) != cpl) return false;
+  const at = descriptorPlace(selector);
   if (unusual) return false;
   const descriptor = load<u64>(at);
   const isWritableData = ((descriptor >> 41) & 0xd) == 9;
@@ -102,12 +43,12 @@ let stackTop: u64 = 0;
 let frameAt: usize = 0;
 
 function frameBytes(vector: u32): u64 {
-  return vector < 32 && ((WITH_ERROR_CODE >> vector) & 1) != 0 ? 48 : 40;
+  return pushesErrorCode(vector) ? 48 : 40;
 }
 
 /** Looks whether the handler of a fault or an interrupt can be entered here. Changes nothing that the guest could see. */
 export function prepareEntry(vector: u32): bool {
-  unusual = false;
+  begin();
   if (vector * 16 + 15 > load<u32>(STATE_IDTR_LIMIT)) return false;
   const gate = place(load<u64>(STATE_IDTR_BASE) + vector * 16, 16, 0);
   if (unusual) return false;
@@ -166,7 +107,7 @@ function enter(vector: u32, errorCode: u32, before: u32, event: u32): void {
 /** iretq of the kernel (SDM vol. 2): five words, each a reference slot. False when it is left to JavaScript. */
 export function interruptReturn(slotsBefore: u32): bool {
   if (load<u32>(STATE_CPL) != 0 || load<u32>(STATE_INTERRUPT_PENDING) != 0) return false;
-  unusual = false;
+  begin();
   const frame = place(gpr(RSP), 40, 0);
   if (unusual) return false;
   const rip = load<u64>(frame);

@@ -1,15 +1,26 @@
-import { deliverFault, deliverInterrupt, gpr, interruptReturn, prepareEntry, readTimeStamp } from './cpu';
-import { errorCode, FAULT, fill, isCanonical, KIND_USER, KIND_WRITE, walk } from './paging';
+import { deliverFault, deliverInterrupt, interruptReturn, prepareEntry, readTimeStamp } from './cpu';
+import {
+  deliverFault32, deliverInterrupt32, deliverSoftware32, interruptReturn32, moveMemoryToSegment, moveToSegment, popSegment, prepareEntry32,
+} from './cpu-32';
+import { errorCode, FAULT, fill, isCanonical, isRoot, KIND_USER, KIND_WRITE, walk } from './paging';
 import { acknowledge, fuelEmpty, waitingVector } from './platform';
+import { gpr } from './registers';
 import { extrasLow, keepAddresses, PARTIAL, recordEvent, recording } from './recording';
 import { invalidatePage, kernelChanged, loadPageTables } from './spaces';
 
 export {
-  beyond, dirty, errorCode, fill, flushAll, large, protect, setRamBytes, unprotect, walkHalves, writable,
+  beyond, dirty, errorCode, fill, flushAll, isRoot, large, protect, setRamBytes, unprotect, walkHalves, writable,
 } from './paging';
 export { fuelEmpty, request, setTimer, skipToTimer } from './platform';
 export { countInstructions, setRecording } from './recording';
 export { acknowledgeKernelChange, invalidatePageHalves, kernelChanged, loadPageTables, noteFetch, pagingChanged, resetSpaces } from './spaces';
+
+/** The guest is a 32-bit one. */
+let narrow: bool = false;
+
+export function setBits(bits: u32): void {
+  narrow = bits == 32;
+}
 
 /** Runs generated code from a table slot until it leaves. */
 // @ts-ignore: decorator
@@ -69,27 +80,49 @@ function find(): i32 {
 function takeInterrupt(): bool {
   const vector = waitingVector();
   if (vector < 0) return true;
-  if (!prepareEntry(vector)) {
+  if (!prepare(vector)) {
     store<u32>(STATE_EXIT_REASON, EXIT_INTERRUPTIBLE);
     return false;
   }
   acknowledge(vector);
-  deliverInterrupt(vector);
+  if (narrow) deliverInterrupt32(vector);
+  else deliverInterrupt(vector);
   return true;
 }
 
 /** A root of page tables beyond these bits of physical addresses is left to JavaScript, which refuses it. */
 const PHYSICAL_BITS: u64 = 36;
 
+/** Looks whether the handler of a fault or an interrupt can be entered here. */
+function prepare(vector: u32): bool {
+  return narrow ? prepareEntry32(vector, false) : prepareEntry(vector);
+}
+
 /** A system instruction at the end of its block. False when JavaScript must do it. */
 function system(site: usize): bool {
+  const operation = <u32>load<u8>(site, SITE_OPERATION);
+  if (operation == OPERATION_INT) return softwareInterrupt(site);
   if (load<u8>(site, SITE_USER) != 0) return false;
-  switch (<u32>load<u8>(site, SITE_OPERATION)) {
+  const slotsBefore = load<u16>(site, SITE_SLOTS_BEFORE);
+  const operand = load<u8>(site, SITE_OPERAND);
+  const segment = load<u8>(site, SITE_SEGMENT);
+  switch (operation) {
     case OPERATION_IRETQ:
-      return interruptReturn(load<u16>(site, SITE_SLOTS_BEFORE));
+      return interruptReturn(slotsBefore);
+    case OPERATION_IRETD:
+      return interruptReturn32(slotsBefore);
+    case OPERATION_MOVE_TO_SEGMENT:
+      if (!moveToSegment(segment, operand)) return false;
+      break;
+    case OPERATION_MOVE_MEMORY_TO_SEGMENT:
+      if (!moveMemoryToSegment(segment, slotsBefore)) return false;
+      break;
+    case OPERATION_POP_SEGMENT:
+      if (!popSegment(segment, slotsBefore)) return false;
+      break;
     case OPERATION_MOV_CR3: {
-      const root = gpr(load<u8>(site, SITE_OPERAND));
-      if (root >> PHYSICAL_BITS) return false;
+      const root = gpr(operand);
+      if (root >> PHYSICAL_BITS || !isRoot(root)) return false;
       loadPageTables(root);
       break;
     }
@@ -104,6 +137,19 @@ function system(site: usize): bool {
   }
   keepAddresses(load<u16>(site, SITE_SLOTS));
   store<u64>(STATE_RIP, load<u64>(site, SITE_RIP) + load<u8>(site, SITE_LENGTH));
+  return true;
+}
+
+/** An int instruction of 32-bit code, in either mode. */
+function softwareInterrupt(site: usize): bool {
+  const vector = load<u8>(site, SITE_OPERAND);
+  if (load<u32>(STATE_EXCEPTIONS_EXIT) != 0 || !prepareEntry32(vector, true)) return false;
+  keepAddresses(load<u16>(site, SITE_SLOTS));
+  if (load<u8>(site, SITE_USER) != 0) {
+    store<u32>(STATE_USER_FUEL, load<u32>(STATE_USER_FUEL) - load<u8>(site, SITE_INSTRUCTIONS));
+  }
+  store<u64>(STATE_RIP, load<u64>(site, SITE_RIP) + load<u8>(site, SITE_LENGTH));
+  deliverSoftware32(vector);
   return true;
 }
 
@@ -135,13 +181,14 @@ function pageFault(address: u64, site: usize): bool {
   store<u64>(STATE_RIP, load<u64>(site, SITE_RIP));
   const flagKind = load<i32>(site, SITE_FLAG_KIND);
   if (flagKind >= 0) store<u32>(STATE_FLAG_KIND, flagKind);
-  if (!prepareEntry(PAGE_FAULT)) return false;
+  if (!prepare(PAGE_FAULT)) return false;
   const retired = <u32>load<u8>(site, SITE_INDEX);
   keepAddresses(load<u16>(site, SITE_SLOTS_BEFORE));
   if (retired < load<u8>(site, SITE_INSTRUCTIONS)) recordEvent(PARTIAL, retired);
   if (load<u8>(site, SITE_USER) != 0) store<u32>(STATE_USER_FUEL, load<u32>(STATE_USER_FUEL) - retired);
   store<u64>(STATE_CR2, address);
-  deliverFault(PAGE_FAULT, code);
+  if (narrow) deliverFault32(PAGE_FAULT, code);
+  else deliverFault(PAGE_FAULT, code);
   store<u32>(STATE_EXIT_REASON, EXIT_DELIVERED);
   return true;
 }

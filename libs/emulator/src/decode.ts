@@ -25,7 +25,9 @@ export type Operand =
   | { readonly kind: 'other' }
   | { readonly kind: 'immediate'; readonly value: bigint }
   | { readonly kind: 'memory'; readonly width: Width }
-  | { readonly kind: 'target'; readonly address: number };
+  | { readonly kind: 'target'; readonly address: number }
+  /** A far pointer held in the instruction: only 32-bit code has it. */
+  | { readonly kind: 'far'; readonly selector: number; readonly offset: number };
 
 /** The base of a string instruction's operand: si or di, as the instruction defines. */
 export const STRING_BASE = -2;
@@ -207,8 +209,9 @@ const operandOf = (instruction: Instruction, operand: number, memoryWidth: Width
     case OpKind.NearBranch64:
       return { kind: 'target', address: signedAddress(instruction.nearBranchTarget) };
     case OpKind.FarBranch16:
-    case OpKind.FarBranch32:
       return { kind: 'other' };
+    case OpKind.FarBranch32:
+      return { kind: 'far', selector: instruction.farBranchSelector, offset: instruction.farBranch32 >>> 0 };
     default:
       break;
   }

@@ -38,9 +38,17 @@ export const OF = 0x800;
 export const IOPL = 0x3000;
 export const NT = 0x4000;
 export const RF = 0x10000;
+/** Virtual-8086 mode. */
+export const VM = 0x20000;
 export const AC = 0x40000;
 export const ID = 0x200000;
 export const ARITHMETIC_FLAGS = CF | PF | AF | ZF | SF | OF;
+
+/** The flags that iret loads at a privilege level (SDM vol. 2, IRET). */
+export const returnedFlags = (cpl: number, systemFlags: number): number => {
+  const always = ARITHMETIC_FLAGS | TF | DF | NT | RF | AC | ID;
+  return always | (cpl === 0 ? IOPL : 0) | (cpl <= (systemFlags & IOPL) >>> 12 ? IF : 0);
+};
 
 const LOG_WIDTH: Readonly<Record<Width, number>> = { 8: 0, 16: 1, 32: 2, 64: 3 };
 const WIDTHS: readonly Width[] = [8, 16, 32, 64];

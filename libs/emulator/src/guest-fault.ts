@@ -3,6 +3,7 @@ export const Vector = {
   divideError: 0,
   debug: 1,
   breakpoint: 3,
+  overflow: 4,
   undefinedOpcode: 6,
   doubleFault: 8,
   invalidTss: 10,
@@ -58,3 +59,7 @@ export class GuestStopped extends Error {
     super(message);
   }
 }
+
+/** The guest does something legal that this machine cannot do. */
+export const lacks = (what: string): GuestStopped =>
+  new GuestStopped('guest/failed', `the guest ${what}, which this machine lacks`);

@@ -7,6 +7,9 @@ export interface EmulatorKernel {
   /** (address i64, site i32) → WebAssembly address, 0 = leave; called by generated code. */
   readonly miss: WebAssembly.ExportValue;
   setRecording(on: number): void;
+  setBits(bits: number): void;
+  /** 0 when a load of CR3 with this value faults. */
+  isRoot(cr3: bigint): number;
   setRamBytes(bytes: number): void;
   /** Guest-physical address, or FAULT or NO_MEMORY (negative). */
   walkHalves(low: number, high: number, kind: number, marks: number): number;

@@ -4,6 +4,8 @@ import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock, wrapped } from './decode.js';
 import { GuestFault, GuestStopped, hasErrorCode, Vector, vectorName } from './guest-fault.js';
 import { GuestMemory, halves } from './guest-memory.js';
+import { HandlerEntry32 } from './handler-entry-32.js';
+import { HandlerEntry64 } from './handler-entry-64.js';
 import type { Hypervisor } from './hypervisor.js';
 import { type Delivery, InterruptUnit } from './interrupts.js';
 import { type EmulatorKernel, instantiateKernel } from './kernel.js';
@@ -12,6 +14,7 @@ import { Platform } from './platform.js';
 import { EventKind, type RawColumns, Recorder } from './recorder.js';
 import { StringUnit } from './rep-string.js';
 import { createRuntime } from './runtime-module.js';
+import { SegmentUnit } from './segments.js';
 import type { RawBlock, Site } from './sites.js';
 import {
   ENCODER_BYTES,
@@ -147,6 +150,7 @@ export class Machine {
       miss: (low, high, site) => this.#guarded(site, () => this.#miss(low, high >>> 0, site)),
     });
     this.#kernel.setRecording(options.record ? 1 : 0);
+    this.#kernel.setBits(bits);
     this.#mmu = new Mmu(this.#kernel, this.memory, options.ramBytes);
     this.#translator = new Translator({
       memory: this.memory,
@@ -174,7 +178,12 @@ export class Machine {
     });
     const onProtectedStore = (phys: number, length: number): void => this.#storedToCode(phys, length);
     this.#guestMemory = new GuestMemory(this.memory, this.#mmu, onProtectedStore);
-    this.#interrupts = new InterruptUnit(this.cpu, this.#guestMemory, this.#recorder);
+    const segments = new SegmentUnit(this.cpu, this.#guestMemory, bits);
+    const entry =
+      bits === 64
+        ? new HandlerEntry64(this.cpu, this.#guestMemory, this.#recorder)
+        : new HandlerEntry32(this.cpu, this.#guestMemory, this.#recorder, segments);
+    this.#interrupts = new InterruptUnit(this.cpu, entry);
     this.#platform = new Platform(this.cpu, this.#kernel);
     this.#system = new SystemUnit(
       this.cpu,
@@ -182,6 +191,7 @@ export class Machine {
       this.#recorder,
       this.#platform,
       (low, high) => this.#kernel.invalidatePageHalves(low, high),
+      segments,
       bits,
     );
     this.#strings = new StringUnit(this.cpu, this.#mmu, this.#recorder, this.memory, onProtectedStore, bits);

@@ -63,6 +63,11 @@ export class Platform {
     return FIRST_VECTOR + line;
   }
 
+  /** Whether a value may be loaded into CR3. */
+  isRoot(cr3: bigint): boolean {
+    return this.#kernel.isRoot(cr3) !== 0;
+  }
+
   loadPageTables(cr3: bigint): void {
     this.#kernel.loadPageTables(cr3);
   }

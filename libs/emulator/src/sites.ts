@@ -40,8 +40,13 @@ export interface Site {
   readonly slot: number;
 }
 
-const operationOf = ({ mnemonic, operands }: Insn): number => {
+const operationOf = (insn: Insn): number => {
+  const { mnemonic, operands } = insn;
   const [to] = operands;
+  if (insn.bits === 32) {
+    const of32 = operationOf32(insn);
+    if (of32 !== undefined) return of32;
+  }
   switch (mnemonic) {
     case Mnemonic.Iretq:
       return OPERATION.iretq;
@@ -54,6 +59,29 @@ const operationOf = ({ mnemonic, operands }: Insn): number => {
     default:
       return OPERATION.none;
   }
+};
+
+/** What only 32-bit code leaves to assembly/. */
+const operationOf32 = ({ mnemonic, operands: [to, from], stackIncrement }: Insn): number | undefined => {
+  switch (mnemonic) {
+    case Mnemonic.Iretd:
+      return OPERATION.iretd;
+    case Mnemonic.Int:
+      return OPERATION.int;
+    case Mnemonic.Pop:
+      return to?.kind === 'segment' && stackIncrement === 4 ? OPERATION.popSegment : undefined;
+    case Mnemonic.Mov:
+      if (to?.kind !== 'segment') return undefined;
+      return from?.kind === 'memory' ? OPERATION.moveMemoryToSegment : OPERATION.moveToSegment;
+    default:
+      return undefined;
+  }
+};
+
+/** The general register or the vector that assembly/ needs. */
+const operandOf = ({ mnemonic, operands: [first, second] }: Insn): number => {
+  if (mnemonic === Mnemonic.Int && first?.kind === 'immediate') return Number(BigInt.asUintN(8, first.value));
+  return second?.kind === 'register' ? second.register : 0;
 };
 
 /** All sites of generated code, by index; a row for each in the machine's memory (SITE_TABLE) tells assembly/ what it needs. */
@@ -86,7 +114,7 @@ export class SiteTable {
     { block, instruction, user, flagKind, firstOffset, firstWrites, rangeBytes, rangeWrites }: Site,
   ): void {
     const view = this.#view;
-    const source = instruction.operands[1];
+    const [target] = instruction.operands;
     view.setBigInt64(at + SITE_TABLE.rip, BigInt(instruction.address), true);
     view.setInt32(at + SITE_TABLE.flagKind, flagKind, true);
     view.setUint16(at + SITE_TABLE.slotsBefore, instruction.slotsBefore, true);
@@ -101,7 +129,8 @@ export class SiteTable {
       (firstWrites ? ACCESS.firstWrites : 0) | (rangeWrites ? ACCESS.rangeWrites : 0),
     );
     view.setUint8(at + SITE_TABLE.operation, operationOf(instruction));
-    view.setUint8(at + SITE_TABLE.operand, source?.kind === 'register' ? source.register : 0);
+    view.setUint8(at + SITE_TABLE.operand, operandOf(instruction));
+    view.setUint8(at + SITE_TABLE.segment, target?.kind === 'segment' ? target.register : 0);
     view.setInt16(at + SITE_TABLE.firstOffset, firstOffset, true);
   }
 

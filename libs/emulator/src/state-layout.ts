@@ -92,6 +92,8 @@ const FIELDS = {
   /** 32-bit code: the offset behind the last byte of the segment; 0 when the selector is null. */
   fsEnd: 'u64',
   gsEnd: 'u64',
+  /** 32-bit code: privilege level of the segment in each selector register, two bits each by its number. */
+  segmentPrivileges: 'u32',
 } as const satisfies Record<string, FieldType>;
 
 export type StateField = keyof typeof FIELDS;
@@ -156,7 +158,8 @@ const SPACES = { count: 256, bytes: 4 * KIB } as const;
 /**
  * What assembly/ must know of a site, a row each: address of the instruction (u64), lazy flag kind or a negative number (i32), reference slots before the
  * instruction and in its block (u16 each), its index in the block, its block's instructions, its length, user mode (u8 each), bytes
- * of the checked range (u16), ACCESS bits, OPERATION, register operand (u8 each), offset of the first access (i16).
+ * of the checked range (u16), ACCESS bits, OPERATION, general register or vector, selector register (u8 each), offset of the first
+ * access (i16).
  */
 export const SITE_TABLE = {
   entries: 256 * KIB,
@@ -173,13 +176,26 @@ export const SITE_TABLE = {
   access: 22,
   operation: 23,
   operand: 24,
+  segment: 25,
   firstOffset: 26,
 } as const;
 
 export const ACCESS = { firstWrites: 1, rangeWrites: 2 } as const;
 
 /** System instructions that assembly/ does itself. */
-export const OPERATION = { none: 0, iretq: 1, movCr3: 2, invlpg: 3, rdtsc: 4 } as const;
+export const OPERATION = {
+  none: 0,
+  iretq: 1,
+  movCr3: 2,
+  invlpg: 3,
+  rdtsc: 4,
+  /** These in 32-bit code only. */
+  iretd: 5,
+  int: 6,
+  moveToSegment: 7,
+  moveMemoryToSegment: 8,
+  popSegment: 9,
+} as const;
 
 /** Raw blocks that a machine can tell apart. */
 export const RAW_BLOCKS = MIB;

@@ -1,21 +1,24 @@
 import { Mnemonic } from 'iced-x86';
-import type { CpuState, SegmentName } from './cpu-state.js';
+import type { CpuState } from './cpu-state.js';
+import { cpuidLeaf } from './cpuid.js';
 import type { Bits, Insn, MemoryOperand, Operand } from './decode.js';
-import { AC, ARITHMETIC_FLAGS, DF, ID, IF, IOPL, NT, RF, TF } from './flags.js';
-import { GuestFault, GuestStopped, Vector } from './guest-fault.js';
+import { IF, IOPL, OF } from './flags.js';
+import { GuestFault, GuestStopped, lacks, Vector } from './guest-fault.js';
 import { type GuestMemory, halves } from './guest-memory.js';
-import { type Delivery, readDescriptor } from './interrupts.js';
+import type { Delivery } from './interrupts.js';
 import { type AccessKind, accessKind, KERNEL_WRITE } from './mmu.js';
 import type { Platform } from './platform.js';
 import type { Recorder } from './recorder.js';
+import type { SegmentUnit } from './segments.js';
 import type { StateField } from './state-layout.js';
+import { Transfers32 } from './transfers-32.js';
+import { Transfers64 } from './transfers-64.js';
 
 const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const RBX = 3;
 const RSP = 4;
-const R11 = 11;
 
 const CR0_WRITABLE = 0xe005003fn;
 const CR0_PG = 0x80000000n;
@@ -32,8 +35,9 @@ const PHYSICAL_BITS = 36n;
 const CR4_WRITABLE = 0x7ffn;
 const EFER_WRITABLE = 0x901n;
 const EFER_READ_ONLY = 0x400n;
-const EFER_SCE = 1n;
 const EFER_LME = 0x100n;
+/** NXE: a processor without SYSCALL and long mode (docs/adr/006). */
+const EFER_WRITABLE_32 = 0x800n;
 
 /** Model-specific registers that live in a field of the state (SDM vol. 4). */
 const MSRS: ReadonlyMap<number, StateField> = new Map([
@@ -49,6 +53,8 @@ const MSRS: ReadonlyMap<number, StateField> = new Map([
   [0xc0000102, 'kernelGsBase'],
 ]);
 const MSR_EFER = 0xc0000080;
+/** From here on MSRs belong to long mode. */
+const FIRST_LONG_MSR = 0xc0000081;
 const MSR_TSC = 0x10;
 /** MSRs that hold addresses and refuse non-canonical ones. */
 const ADDRESS_MSRS = new Set<number>([0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102]);
@@ -81,6 +87,7 @@ export class SystemUnit {
   readonly #platform: Platform;
   readonly #invalidatePage: (low: number, high: number) => void;
   readonly #bits: Bits;
+  readonly #segments: SegmentUnit;
   readonly #handlers: ReadonlyMap<Mnemonic, (insn: Insn) => SystemResult>;
 
   constructor(
@@ -89,9 +96,11 @@ export class SystemUnit {
     recorder: Recorder,
     platform: Platform,
     invalidatePage: (low: number, high: number) => void,
+    segments: SegmentUnit,
     bits: Bits,
   ) {
     this.#bits = bits;
+    this.#segments = segments;
     this.#cpu = cpu;
     this.#memory = memory;
     this.#recorder = recorder;
@@ -100,8 +109,8 @@ export class SystemUnit {
     this.#handlers = new Map<Mnemonic, (insn: Insn) => SystemResult>([
       [Mnemonic.Mov, (insn) => this.#move(insn)],
       [Mnemonic.Pop, (insn) => this.#popSegment(insn)],
-      [Mnemonic.Iretq, () => this.#interruptReturn()],
-      [Mnemonic.Sysretq, (insn) => this.#systemReturn(insn)],
+      ...this.#transfers(new Transfers32(cpu, memory, recorder, segments), new Transfers64(cpu, memory, recorder)),
+      [Mnemonic.Into, (insn) => this.#overflowInterrupt(insn)],
       [Mnemonic.Int, (insn) => this.#softwareInterrupt(insn)],
       [Mnemonic.Int3, (insn) => deliver(insn, Vector.breakpoint)],
       [Mnemonic.Int1, (insn) => deliver(insn, Vector.debug)],
@@ -129,7 +138,6 @@ export class SystemUnit {
       [Mnemonic.Sti, () => this.#changeInterruptFlag(true)],
       [Mnemonic.Cli, () => this.#changeInterruptFlag(false)],
       [Mnemonic.Swapgs, () => this.#privileged(() => NEXT)],
-      [Mnemonic.Retf, () => this.#farReturn()],
     ]);
   }
 
@@ -197,7 +205,10 @@ export class SystemUnit {
 
   #move(insn: Insn): SystemResult {
     const [to, from] = insn.operands;
-    if (to?.kind === 'segment') return this.#loadSegment(to.register, Number(this.#read(insn, from, 2) & 0xffffn));
+    if (to?.kind === 'segment') {
+      this.#segments.load(to.register, Number(this.#read(insn, from, 2) & 0xffffn));
+      return NEXT;
+    }
     return this.#privileged(() => this.#movePrivileged(to, from));
   }
 
@@ -219,43 +230,31 @@ export class SystemUnit {
       case 0:
         if (!isControlWord(value)) throw new GuestFault(Vector.generalProtection);
         if ((value & CR0_PG) === 0n)
-          throw new GuestStopped('guest/failed', 'the guest switches paging off in long mode');
+          throw new GuestStopped(
+            'guest/failed',
+            `the guest switches paging off in ${this.#bits === 64 ? 'long' : 'protected'} mode`,
+          );
         cpu.cr0 = (value & CR0_WRITABLE) | CR0_ET;
         return;
       case 2:
         cpu.cr2 = value;
         return;
       case 3:
-        if (value >> PHYSICAL_BITS !== 0n) throw new GuestFault(Vector.generalProtection);
+        if (value >> PHYSICAL_BITS !== 0n || !this.#platform.isRoot(value))
+          throw new GuestFault(Vector.generalProtection);
         this.#platform.loadPageTables(value);
         return;
       case 4:
         if ((value & ~CR4_WRITABLE) !== 0n) throw new GuestFault(Vector.generalProtection);
         if ((value & CR4_PAE) === 0n && (cpu.efer & EFER_READ_ONLY) !== 0n)
           throw new GuestFault(Vector.generalProtection);
+        if (this.#bits === 32 && ((value ^ cpu.cr4) & CR4_PAE) !== 0n)
+          throw lacks('changes the kind of its page tables');
         cpu.cr4 = value;
         return;
       default:
         throw new GuestFault(Vector.undefinedOpcode);
     }
-  }
-
-  #loadSegment(register: number, selector: number): SystemResult {
-    const cpu = this.#cpu;
-    const name = SEGMENT_NAMES[register];
-    if (name === undefined || name === 'cs') throw new GuestFault(Vector.undefinedOpcode);
-    const isNull = (selector & ~3) === 0;
-    if (isNull && name === 'ss' && (cpu.cpl === 3 || (selector & 3) !== cpu.cpl)) {
-      throw new GuestFault(Vector.generalProtection);
-    }
-    const descriptor = isNull ? 0n : readDescriptor(cpu, this.#memory, selector);
-    if (!isNull && ((descriptor >> 47n) & 1n) === 0n) {
-      throw new GuestFault(name === 'ss' ? Vector.stackFault : Vector.segmentNotPresent, selector & ~3);
-    }
-    cpu.setSelector(name, selector);
-    if (name === 'fs') cpu.fsBase = descriptorBase(descriptor);
-    if (name === 'gs') cpu.gsBase = descriptorBase(descriptor);
-    return NEXT;
   }
 
   #popSegment(insn: Insn): SystemResult {
@@ -265,10 +264,10 @@ export class SystemUnit {
     const rsp = cpu.gpr(RSP);
     const kind = accessKind(cpu.cpl === 3, false);
     const selector = Number(this.#memory.read(rsp, insn.stackIncrement, kind) & 0xffffn);
-    const result = this.#loadSegment(to.register, selector);
+    this.#segments.load(to.register, selector);
     this.#recordSlot(rsp, kind);
-    cpu.setGpr(RSP, BigInt.asUintN(64, rsp + BigInt(insn.stackIncrement)));
-    return result;
+    cpu.setGpr(RSP, BigInt.asUintN(this.#bits, rsp + BigInt(insn.stackIncrement)));
+    return NEXT;
   }
 
   #clearTaskSwitched(): SystemResult {
@@ -293,7 +292,7 @@ export class SystemUnit {
     const address = this.#operandAddress(insn);
     const kind = accessKind(false, false);
     const limit = Number(this.#memory.read(address, 2, kind));
-    const base = this.#memory.read(BigInt.asUintN(64, address + 2n), 8, kind);
+    const base = this.#memory.read(BigInt.asUintN(this.#bits, address + 2n), this.#bits / 8, kind);
     this.#cpu[table] = { base, limit };
     return NEXT;
   }
@@ -302,34 +301,13 @@ export class SystemUnit {
     const address = this.#operandAddress(insn);
     const kind = accessKind(this.#cpu.cpl === 3, true);
     const { base, limit } = this.#cpu[table];
-    this.#memory.write(BigInt.asUintN(64, address + 2n), 8, base, kind);
+    this.#memory.write(BigInt.asUintN(this.#bits, address + 2n), this.#bits / 8, base, kind);
     this.#memory.write(address, 2, BigInt(limit), kind);
     return NEXT;
   }
 
-  /** ltr, lldt: a system descriptor of 16 bytes in 64-bit mode. */
   #loadSystemSegment(insn: Insn, register: 'tr' | 'ldtr'): SystemResult {
-    const cpu = this.#cpu;
-    const selector = Number(this.#read(insn, insn.operands[0], 2) & 0xffffn);
-    if ((selector & ~3) === 0) {
-      if (register === 'tr') throw new GuestFault(Vector.generalProtection);
-      cpu.setSelector(register, selector);
-      cpu.ldtr = { base: 0n, limit: 0 };
-      return NEXT;
-    }
-    const low = readDescriptor(cpu, this.#memory, selector);
-    const at = BigInt.asUintN(64, cpu.gdtr.base + BigInt((selector & ~7) + 8));
-    const high = this.#memory.read(at, 8, accessKind(false, false));
-    const type = Number((low >> 40n) & 0x1fn);
-    const wanted = register === 'tr' ? TSS_AVAILABLE : LDT;
-    if (type !== wanted) throw new GuestFault(Vector.generalProtection, selector & ~3);
-    if (((low >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
-    cpu.setSelector(register, selector);
-    cpu[register] = { base: descriptorBase(low) | ((high & 0xffffffffn) << 32n), limit: descriptorLimit(low) };
-    if (register === 'tr') {
-      const busyAt = BigInt.asUintN(64, cpu.gdtr.base + BigInt(selector & ~7) + 5n);
-      this.#memory.write(busyAt, 1, ((low >> 40n) & 0xffn) | 2n, KERNEL_WRITE);
-    }
+    this.#segments.loadSystem(register, Number(this.#read(insn, insn.operands[0], 2) & 0xffffn));
     return NEXT;
   }
 
@@ -344,106 +322,38 @@ export class SystemUnit {
     return set && (before & IF) === 0 ? { kind: 'shadow' } : NEXT;
   }
 
+  /** Far transfers of the machine's mode; narrower ones are no instructions of this machine. */
+  #transfers(of32: Transfers32, of64: Transfers64): [Mnemonic, (insn: Insn) => SystemResult][] {
+    const actions: readonly (readonly [Mnemonic, (insn: Insn) => void])[] =
+      this.#bits === 32
+        ? [
+            [Mnemonic.Iretd, () => of32.interruptReturn()],
+            [Mnemonic.Sysexit, () => of32.systemExit()],
+            [Mnemonic.Retf, (insn) => of32.farReturn(insn)],
+            [Mnemonic.Jmp, (insn) => of32.farJump(insn)],
+          ]
+        : [
+            [Mnemonic.Iretq, () => of64.interruptReturn()],
+            [Mnemonic.Sysretq, () => of64.systemReturn()],
+            [Mnemonic.Retf, () => of64.farReturn()],
+          ];
+    return actions.map(([mnemonic, transfer]) => [
+      mnemonic,
+      (insn) => {
+        transfer(insn);
+        return JUMPED;
+      },
+    ]);
+  }
+
+  #overflowInterrupt(insn: Insn): SystemResult {
+    return (this.#cpu.flags & OF) === 0 ? NEXT : deliver(insn, Vector.overflow);
+  }
+
   #softwareInterrupt(insn: Insn): SystemResult {
     const [vector] = insn.operands;
     if (vector?.kind !== 'immediate') throw new GuestFault(Vector.undefinedOpcode);
     return deliver(insn, Number(BigInt.asUintN(8, vector.value)));
-  }
-
-  /** iretq (SDM vol. 2): five words, each a reference slot of the block. */
-  #interruptReturn(): SystemResult {
-    const cpu = this.#cpu;
-    const kind = accessKind(cpu.cpl === 3, false);
-    const top = cpu.gpr(RSP);
-    const at = (index: number): bigint => BigInt.asUintN(64, top + BigInt(8 * index));
-    const words = [0, 1, 2, 3, 4].map((index) => this.#memory.read(at(index), 8, kind));
-    const [rip = 0n, cs = 0n, flags = 0n, rsp = 0n, ss = 0n] = words;
-    const selector = Number(cs & 0xffffn);
-    const newCpl = selector & 3;
-    const descriptor = readDescriptor(cpu, this.#memory, selector);
-    if (!isCodeOf(descriptor, newCpl) || newCpl < cpu.cpl) {
-      throw new GuestFault(Vector.generalProtection, selector & ~3);
-    }
-    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
-    if (((descriptor >> 53n) & 1n) === 0n) {
-      throw new GuestStopped('guest/failed', 'the guest returns to 32-bit code in long mode, which this machine lacks');
-    }
-    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
-    this.#checkReturnedStack(Number(ss & 0xffffn), newCpl);
-    if (this.#recorder.enabled) for (let index = 0; index < 5; index += 1) this.#recordSlot(at(index), kind);
-    this.#returnFlags(Number(flags & 0xffffffffn));
-    cpu.setSelector('cs', selector);
-    cpu.setSelector('ss', Number(ss & 0xffffn));
-    cpu.cpl = newCpl;
-    cpu.setGpr(RSP, rsp);
-    cpu.rip = rip;
-    return JUMPED;
-  }
-
-  /** A stack segment that iret loads: writable data of the new ring, or none where that is not ring 3 (SDM vol. 2, IRET). */
-  #checkReturnedStack(selector: number, newCpl: number): void {
-    const isNull = (selector & ~3) === 0;
-    if (isNull && newCpl !== 3) return;
-    const descriptor = isNull ? 0n : readDescriptor(this.#cpu, this.#memory, selector);
-    if ((selector & 3) !== newCpl || !isDataOf(descriptor, newCpl)) {
-      throw new GuestFault(Vector.generalProtection, selector & ~3);
-    }
-    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.stackFault, selector & ~3);
-  }
-
-  /** The flags that iret may change at the current privilege level. */
-  #returnFlags(flags: number): void {
-    const cpu = this.#cpu;
-    if ((flags & TF) !== 0)
-      throw new GuestStopped('guest/failed', 'the guest single-steps (TF), which this machine lacks');
-    const iopl = (cpu.u32('systemFlags') & IOPL) >>> 12;
-    let changed = ARITHMETIC_FLAGS | TF | DF | NT | RF | AC | ID;
-    if (cpu.cpl === 0) changed |= IOPL;
-    if (cpu.cpl <= iopl) changed |= IF;
-    cpu.flags = ((cpu.flags & ~changed) | (flags & changed)) & ~RF;
-  }
-
-  /** The cases of sysretq that generated code leaves: a waiting interrupt, or operands that fault. */
-  #systemReturn(_insn: Insn): SystemResult {
-    const cpu = this.#cpu;
-    if ((cpu.efer & EFER_SCE) === 0n) throw new GuestFault(Vector.undefinedOpcode);
-    if (cpu.cpl !== 0) throw new GuestFault(Vector.generalProtection);
-    const rip = cpu.gpr(RCX);
-    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
-    const flags = cpu.gprLow(R11) & SYSRET_FLAGS;
-    if ((flags & TF) !== 0)
-      throw new GuestStopped('guest/failed', 'the guest single-steps (TF), which this machine lacks');
-    const selectors = Number((cpu.star >> 48n) & 0xffffn);
-    cpu.flags = flags;
-    cpu.setSelector('cs', (selectors + 16) | 3);
-    cpu.setSelector('ss', (selectors + 8) | 3);
-    cpu.cpl = 3;
-    cpu.rip = rip;
-    return JUMPED;
-  }
-
-  /** A far return of 64-bit operands to the same privilege: how a kernel loads CS after its own GDT (SDM vol. 2, RET). */
-  #farReturn(): SystemResult {
-    const cpu = this.#cpu;
-    const kind = accessKind(cpu.cpl === 3, false);
-    const top = cpu.gpr(RSP);
-    const selectorAt = BigInt.asUintN(64, top + 8n);
-    const rip = this.#memory.read(top, 8, kind);
-    const selector = Number(this.#memory.read(selectorAt, 8, kind) & 0xffffn);
-    const descriptor = readDescriptor(cpu, this.#memory, selector);
-    if ((selector & 3) !== cpu.cpl || ((descriptor >> 43n) & 3n) !== 3n) {
-      throw new GuestFault(Vector.generalProtection, selector & ~3);
-    }
-    if (((descriptor >> 47n) & 1n) === 0n) throw new GuestFault(Vector.segmentNotPresent, selector & ~3);
-    if (((descriptor >> 53n) & 1n) === 0n) {
-      throw new GuestStopped('guest/failed', 'the guest returns to 32-bit code in long mode, which this machine lacks');
-    }
-    if (BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip) throw new GuestFault(Vector.generalProtection);
-    if (this.#recorder.enabled) for (const at of [top, selectorAt]) this.#recordSlot(at, kind);
-    cpu.setSelector('cs', selector);
-    cpu.setGpr(RSP, BigInt.asUintN(64, top + 16n));
-    cpu.rip = rip;
-    return JUMPED;
   }
 
   // ---- ports, MSRs, identification ----
@@ -475,10 +385,14 @@ export class SystemUnit {
     return this.#platform.out(this.#port(to), value >>> 0);
   }
 
+  #msrField(number: number): StateField | undefined {
+    return this.#bits === 32 && number >= FIRST_LONG_MSR ? undefined : MSRS.get(number);
+  }
+
   #readMsr(): SystemResult {
     const cpu = this.#cpu;
     const number = cpu.gprLow(RCX);
-    const field = MSRS.get(number);
+    const field = this.#msrField(number);
     let value: bigint;
     if (field !== undefined) value = cpu.u64(field);
     else if (number === MSR_EFER) value = cpu.efer;
@@ -498,7 +412,7 @@ export class SystemUnit {
     const cpu = this.#cpu;
     const number = cpu.gprLow(RCX);
     const value = (BigInt(cpu.gprLow(RDX)) << 32n) | BigInt(cpu.gprLow(RAX));
-    const field = MSRS.get(number);
+    const field = this.#msrField(number);
     const canonical = BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
     if (ADDRESS_MSRS.has(number) && !canonical) throw new GuestFault(Vector.generalProtection);
     if (field !== undefined) cpu.setU64(field, value);
@@ -511,8 +425,10 @@ export class SystemUnit {
   #writeExtendedFeatures(value: bigint): void {
     const cpu = this.#cpu;
     const switches = ((value ^ cpu.efer) & EFER_LME) !== 0n && (cpu.cr0 & CR0_PG) !== 0n;
-    if (switches || (value & ~(EFER_WRITABLE | EFER_READ_ONLY)) !== 0n) throw new GuestFault(Vector.generalProtection);
-    cpu.efer = (value & EFER_WRITABLE) | (cpu.efer & EFER_READ_ONLY);
+    const writable = this.#bits === 64 ? EFER_WRITABLE : EFER_WRITABLE_32;
+    const known = this.#bits === 64 ? writable | EFER_READ_ONLY : writable;
+    if (switches || (value & ~known) !== 0n) throw new GuestFault(Vector.generalProtection);
+    cpu.efer = (value & writable) | (cpu.efer & EFER_READ_ONLY);
   }
 
   #readTimeStamp(): SystemResult {
@@ -523,7 +439,7 @@ export class SystemUnit {
 
   #identify(): SystemResult {
     const cpu = this.#cpu;
-    const [eax, ebx, ecx, edx] = cpuidLeaf(cpu.gprLow(RAX));
+    const [eax, ebx, ecx, edx] = cpuidLeaf(cpu.gprLow(RAX), this.#bits);
     for (const [register, value] of [
       [RAX, eax],
       [RBX, ebx],
@@ -545,31 +461,6 @@ const deliver = ({ address, next }: Insn, vector: number): SystemResult => ({
   delivery: { vector, errorCode: 0, cause: 'software', lengthBytes: next - address },
 });
 
-const SEGMENT_NAMES: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
-const TSS_AVAILABLE = 9;
-const LDT = 2;
-const SYSRET_FLAGS = 0x3c7fd7;
-
-/** Whether a descriptor is one of code that runs at a privilege level: its own, or when conforming, no lower one. */
-const isCodeOf = (descriptor: bigint, cpl: number): boolean => {
-  const isCode = ((descriptor >> 43n) & 3n) === 3n;
-  const isConforming = ((descriptor >> 42n) & 1n) === 1n;
-  const dpl = Number((descriptor >> 45n) & 3n);
-  return isCode && (isConforming ? dpl <= cpl : dpl === cpl);
-};
-
-/** Whether a descriptor is one of writable data of a privilege level. */
-const isDataOf = (descriptor: bigint, dpl: number): boolean =>
-  ((descriptor >> 43n) & 3n) === 2n && ((descriptor >> 41n) & 1n) === 1n && Number((descriptor >> 45n) & 3n) === dpl;
-
-const descriptorBase = (descriptor: bigint): bigint =>
-  ((descriptor >> 16n) & 0xffffffn) | ((descriptor >> 32n) & 0xff000000n);
-
-const descriptorLimit = (descriptor: bigint): number => {
-  const limit = Number((descriptor & 0xffffn) | ((descriptor >> 32n) & 0xf0000n));
-  return ((descriptor >> 55n) & 1n) === 1n ? limit * 4096 + 4095 : limit;
-};
-
 const debugField = (register: number): StateField => {
   const field = DEBUG_FIELDS[register];
   if (field === undefined) throw new GuestFault(Vector.undefinedOpcode);
@@ -577,28 +468,3 @@ const debugField = (register: number): StateField => {
 };
 
 const DEBUG_FIELDS: readonly (StateField | undefined)[] = ['dr0', 'dr1', 'dr2', 'dr3', 'dr6', 'dr7', 'dr6', 'dr7'];
-
-/** TSC MSR PAE CX8 SEP PGE CMOV PSE. */
-const FEATURES_EDX = 0x0000a978;
-/** SYSCALL, NX, long mode. */
-const EXTENDED_EDX = 0x20100800;
-/** Family 6, model 15, stepping 11: a processor of the period (Core 2). */
-const SIGNATURE = 0x6fb;
-
-/** An Intel processor with NOPL, PSE, PGE, PAE, NX, SYSCALL (docs/adr/001). */
-const cpuidLeaf = (leaf: number): readonly [eax: number, ebx: number, ecx: number, edx: number] => {
-  switch (leaf >>> 0) {
-    case 0:
-      return [1, 0x756e6547, 0x6c65746e, 0x49656e69];
-    case 1:
-      return [SIGNATURE, 0, 0, FEATURES_EDX];
-    case 0x80000000:
-      return [0x80000008, 0, 0, 0];
-    case 0x80000001:
-      return [0, 0, 1, EXTENDED_EDX];
-    case 0x80000008:
-      return [0x3024, 0, 0, 0];
-    default:
-      return [0, 0, 0, 0];
-  }
-};

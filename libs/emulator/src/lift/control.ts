@@ -1,12 +1,13 @@
 import { Mnemonic } from 'iced-x86';
 import type { DecodedBlock } from '../decode.js';
-import { ARITHMETIC_FLAGS, FlagOperation } from '../flags.js';
+import { ARITHMETIC_FLAGS, FlagOperation, IF, RF, VM } from '../flags.js';
 import { ExitReason, JUMP_CACHE, jumpCacheAddress, STATE } from '../state-layout.js';
 import { I32, Op } from '../wasm-writer.js';
 import type { FunctionEmitter } from './function-emitter.js';
 import { conditional } from './lifter.js';
 
 const RCX = 1;
+const RDX = 2;
 const RSP = 4;
 const R11 = 11;
 const UNDEFINED_OPCODE = 6;
@@ -273,6 +274,60 @@ const systemReturn = (e: FunctionEmitter): void => {
   exitIndirect(e, e.keep(64), true);
 };
 
+const GENERAL_PROTECTION = 13;
+
+/** Pushes the selector that sysenter and sysexit count from (SDM vol. 2, SYSENTER). */
+const pushEnterSelector = (e: FunctionEmitter): void => {
+  e.code.loadAt(Op.i32Load, STATE.sysenterCs).i32(0xfffc).op(Op.i32And);
+};
+
+const storeEnterSelector = (e: FunctionEmitter, field: number, add: number): void => {
+  e.code.storeAt(Op.i32Store, field, () => {
+    pushEnterSelector(e);
+    e.code.i32(add).op(Op.i32Add);
+  });
+};
+
+/** sysenter in 32-bit mode: EIP, ESP, CS and SS from MSRs, interrupts off, at CPL 0. */
+const systemEnter = (e: FunctionEmitter): void => {
+  const { code } = e;
+  pushEnterSelector(e);
+  code.op(Op.i32Eqz);
+  e.faultIf(GENERAL_PROTECTION);
+  code.loadAt(Op.i32Load, STATE.sysenterEsp).op(Op.i64ExtendI32U);
+  e.setGpr(RSP);
+  code.storeAt(Op.i32Store, STATE.systemFlags, () => {
+    code
+      .loadAt(Op.i32Load, STATE.systemFlags)
+      .i32(~(IF | RF | VM))
+      .op(Op.i32And);
+  });
+  storeEnterSelector(e, STATE.csSelector, 0);
+  storeEnterSelector(e, STATE.ssSelector, 8);
+  code.storeAt(Op.i32Store, STATE.cpl, () => code.i32(0));
+  e.retireBlock(e.block);
+  code.loadAt(Op.i32Load, STATE.sysenterEip).op(Op.i64ExtendI32U);
+  exitIndirect(e, e.keep(64), false);
+};
+
+/** sysexit in 32-bit mode: edx → EIP, ecx → ESP, CPL 3. A waiting interrupt and a fault are left to the run loop. */
+const systemExit = (e: FunctionEmitter): void => {
+  const { code } = e;
+  pushEnterSelector(e);
+  code.op(Op.i32Eqz);
+  code.loadAt(Op.i32Load, STATE.interruptPending).i32(0).op(Op.i32Ne).op(Op.i32Or).ifUnlikely();
+  e.leaveAtInstruction(ExitReason.system);
+  code.end();
+  storeEnterSelector(e, STATE.csSelector, 16 | 3);
+  storeEnterSelector(e, STATE.ssSelector, 24 | 3);
+  code.storeAt(Op.i32Store, STATE.cpl, () => code.i32(3));
+  e.gpr(RCX);
+  e.setGpr(RSP);
+  e.retireBlock(e.block);
+  e.gpr(RDX);
+  exitIndirect(e, e.keep(64), true);
+};
+
 /** Emits the transfer of control at a block's end; the last instruction has begun, and others have been lifted. */
 export const endBlock = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => {
   const { kind } = block.shape.end;
@@ -303,11 +358,13 @@ export const endBlock = (e: FunctionEmitter, block: DecodedBlock, exits: Exits):
       e.endInFault(UNDEFINED_OPCODE);
       return;
     case 'system-call':
-      if (e.user && e.insn.mnemonic === Mnemonic.Syscall) systemCall(e, block);
+      if (e.insn.mnemonic === Mnemonic.Sysenter && e.bits === 32) systemEnter(e);
+      else if (e.user && e.insn.mnemonic === Mnemonic.Syscall && e.bits === 64) systemCall(e, block);
       else e.endInSystem();
       return;
     case 'system-return':
       if (!e.user && e.insn.mnemonic === Mnemonic.Sysretq) systemReturn(e);
+      else if (!e.user && e.insn.mnemonic === Mnemonic.Sysexit && e.bits === 32) systemExit(e);
       else e.endInSystem();
       return;
     case 'far':

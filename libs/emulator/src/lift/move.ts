@@ -54,6 +54,7 @@ const move: Lifter = (e) => {
     return;
   }
   if (to.kind !== 'register' && to.kind !== 'memory') {
+    if (e.bits === 32 && from.kind === 'memory') leaveAddress(e, 2);
     e.endInSystem();
     return;
   }
@@ -178,12 +179,16 @@ const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
   addToStack(e, width / 8);
 };
 
-/** The address goes to where assembly/ expects it. */
-const invalidatePage: Lifter = (e) => {
+/** The address of the memory operand goes to where assembly/ expects it. */
+const leaveAddress = (e: FunctionEmitter, bytes: number): void => {
   e.code.storeAt(Op.i64Store, STATE.scratch0, () => {
     e.effectiveAddress();
-    e.addSegmentBase(e.insn.memory?.segment ?? -1, 1);
+    e.addSegmentBase(e.insn.memory?.segment ?? -1, bytes);
   });
+};
+
+const invalidatePage: Lifter = (e) => {
+  leaveAddress(e, 1);
   e.endInSystem();
 };
 
