@@ -1,5 +1,7 @@
 /** Operand and address width in bits. */
 export type Width = 8 | 16 | 32 | 64;
+export type Bits = 32 | 64;
+export type AddressWidth = 32 | 64;
 
 /** A memory operand as it is encoded; registers by number, rip-relative and absolute forms by the address they mean. */
 export interface MemoryOperand {
@@ -8,9 +10,9 @@ export interface MemoryOperand {
   readonly index?: number;
   readonly scale?: 1 | 2 | 4 | 8;
   readonly displacement: number;
-  /** How the displacement is encoded; 'rip' takes `displacement` as the address meant. */
-  readonly encoding: 'none' | 'disp8' | 'disp32' | 'rip';
-  readonly addressWidth: 32 | 64;
+  /** How the displacement is encoded; 'rip' takes `displacement` as the address meant, 'absolute' is its place in 32-bit code. */
+  readonly encoding: 'none' | 'disp8' | 'disp32' | 'rip' | 'absolute';
+  readonly addressWidth: AddressWidth;
   readonly gs?: boolean;
 }
 
@@ -25,6 +27,8 @@ export type Operand = MemoryOperand | RegisterOperand;
 
 /** What an encoding needs besides its operands. */
 export interface Encoding {
+  /** The mode that the code is for; 64 when absent. */
+  readonly bits?: Bits;
   readonly opcode: readonly number[];
   readonly width: Width;
   /** rep, repe, repne or a mandatory prefix. */
@@ -33,7 +37,7 @@ export interface Encoding {
   /** REX.W is not wanted although the width is 64 (push, pop, near branches). */
   readonly default64?: boolean;
   /** The address width without a ModRM operand (string instructions, moffs). */
-  readonly addressWidth?: 32 | 64;
+  readonly addressWidth?: AddressWidth;
   readonly gs?: boolean;
   readonly immediate?: { readonly value: bigint; readonly bytes: number };
 }
@@ -60,12 +64,13 @@ interface ModRm {
   readonly ripAt?: number;
 }
 
-/** ModRM, SIB and displacement of 64-bit mode (Intel SDM vol. 2, 2.1.5 and 2.2.1.2). */
+/** ModRM, SIB and displacement (Intel SDM vol. 2, 2.1.5 and 2.2.1.2). */
 function modRm(reg: number, operand: Operand): ModRm {
   const regBits = (reg & 7) << 3;
   if (operand.kind === 'reg') return { bytes: [0xc0 | regBits | ((operand.number + (operand.high ? 4 : 0)) & 7)] };
   const { base, index, displacement } = operand;
   if (operand.encoding === 'rip') return { bytes: [0x05 | regBits, 0, 0, 0, 0], ripAt: 1 };
+  if (operand.encoding === 'absolute') return { bytes: [0x05 | regBits, ...disp(displacement, 4)] };
   const sibScale = scaleBits(operand.scale ?? 1) << 6;
   if (base === undefined) {
     const indexBits = index === undefined ? 0x20 : (index & 7) << 3;
@@ -88,11 +93,16 @@ function rexOf(width: Width, default64: boolean, reg: RegisterOperand | undefine
   return rex;
 }
 
+function rexAllowed(rex: number, encoding: Encoding): number {
+  if (encoding.bits === 32) throw new Error('32-bit code has no REX prefix');
+  return rex;
+}
+
 const needsRexFor8 = (operand: Operand | undefined): boolean =>
   operand?.kind === 'reg' && !operand.high && operand.number >= 4 && operand.number < 8;
 
 /**
- * The bytes of one instruction for 64-bit mode: legacy prefixes, REX, opcode, ModRM, displacement, immediate.
+ * The bytes of one instruction: legacy prefixes, REX, opcode, ModRM, displacement, immediate.
  * `byteOperands` names the operands that are 8 bits wide, so that spl … dil get a REX and ah … bh none.
  */
 export function encode(
@@ -104,12 +114,13 @@ export function encode(
   const prefixes: number[] = [];
   if (encoding.lock) prefixes.push(0xf0);
   if (encoding.gs || (rm?.kind === 'mem' && rm.gs)) prefixes.push(0x65);
-  if (encoding.addressWidth === 32 || (rm?.kind === 'mem' && rm.addressWidth === 32)) prefixes.push(0x67);
+  const addressWidth = rm?.kind === 'mem' ? rm.addressWidth : encoding.addressWidth;
+  if (addressWidth === 32 && encoding.bits !== 32) prefixes.push(0x67);
   if (encoding.width === 16) prefixes.push(0x66);
   if (encoding.mandatoryPrefix !== undefined) prefixes.push(encoding.mandatoryPrefix);
   let rex = rexOf(encoding.width, encoding.default64 ?? false, reg, rm);
   if (byteOperands.some(needsRexFor8)) rex |= 0x40;
-  if (rex !== 0) prefixes.push(rex);
+  if (rex !== 0) prefixes.push(rexAllowed(rex, encoding));
   const head = [...prefixes, ...encoding.opcode];
   const tail = encoding.immediate ? littleEndian(encoding.immediate.value, encoding.immediate.bytes) : [];
   if (!rm) return { bytes: [...head, ...tail] };
@@ -130,7 +141,7 @@ export function encodeOpcodeRegister(encoding: Encoding, register: RegisterOpera
   const rex = (encoding.width === 64 && !encoding.default64 ? 0x48 : 0) | wide;
   const needed = rex | (encoding.width === 8 && needsRexFor8(register) ? 0x40 : 0);
   const prefixes = encoding.width === 16 ? [0x66] : [];
-  if (needed !== 0) prefixes.push(needed);
+  if (needed !== 0) prefixes.push(rexAllowed(needed, encoding));
   const tail = encoding.immediate ? littleEndian(encoding.immediate.value, encoding.immediate.bytes) : [];
   return { bytes: [...prefixes, ...opcode, ...tail] };
 }

@@ -1,5 +1,6 @@
 import { SeededRandom } from '@pvtrail/primitives';
 import { areasOf, CODE_ADDRESS, CODE_PAGES, GS_BASE, PAGE_BYTES } from './areas.js';
+import type { Bits } from './assembler.js';
 import { type PlacedRegion, place, type Region } from './region.js';
 import type { GeneratedRegion, InitialState, RegionGenerator } from './region-generator.js';
 import { interestingMemory } from './values.js';
@@ -12,7 +13,7 @@ export interface Case {
 
 /** Regions placed one after another in the code area, the memory that every case starts from, and the cases. */
 export interface Batch {
-  readonly bits: 64;
+  readonly bits: Bits;
   readonly cpl: 0 | 3;
   readonly code: Uint8Array;
   /** Contents of the data areas, in the order of `areasOf`, the code area left out. */
@@ -26,7 +27,6 @@ const CODE_BYTES = CODE_PAGES * PAGE_BYTES;
 const LONGEST_REGION_BYTES = 8192;
 
 export interface BatchOptions {
-  readonly bits: 64;
   readonly cpl: 0 | 3;
   /** How many cases at most; a full code area ends the batch too. */
   readonly cases: number;
@@ -39,7 +39,7 @@ function emptyCode(): Uint8Array {
   return new Uint8Array(CODE_BYTES).fill(0xcc);
 }
 
-function dataContents(bits: 64, seed: number): Uint8Array[] {
+function dataContents(bits: Bits, seed: number): Uint8Array[] {
   const random = new SeededRandom(seed);
   return areasOf(bits)
     .filter((area) => area.name !== 'code')
@@ -47,14 +47,15 @@ function dataContents(bits: 64, seed: number): Uint8Array[] {
 }
 
 export function makeBatch(generator: RegionGenerator, options: BatchOptions): Batch {
-  const { bits, cpl, statesPerRegion } = options;
+  const { cpl, statesPerRegion } = options;
+  const { bits } = generator;
   const generated: GeneratedRegion[] = [];
   const code = emptyCode();
   let at = 0;
   const regions: Batch['regions'][number][] = [];
   const cases: Case[] = [];
   while (cases.length < options.cases && at < CODE_BYTES - LONGEST_REGION_BYTES) {
-    const next = generator.next({ bits, cpl, states: Math.min(statesPerRegion, options.cases - cases.length) });
+    const next = generator.next({ cpl, states: Math.min(statesPerRegion, options.cases - cases.length) });
     generated.push(next);
     const placed = place(next.region, CODE_ADDRESS + at);
     code.set(placed.bytes, at);

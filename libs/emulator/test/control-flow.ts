@@ -1,9 +1,9 @@
 import { A_ADDRESS, B_ADDRESS, PAGE_BYTES } from './areas.js';
-import { encode, encodeOpcodeRegister, type MemoryOperand } from './assembler.js';
+import type { AddressWidth, Bits, Encoded, MemoryOperand } from './assembler.js';
 import { CF, CONDITIONS, conditionReads, type FlagEffect, STATUS_FLAGS, ZF } from './forms.js';
 import { memoryOperand } from './memory-operands.js';
 import type { Step } from './region.js';
-import { DoesNotFit, NO_FLAGS, RCX, type RegionDraft, RSP, register } from './region-draft.js';
+import { DoesNotFit, NO_FLAGS, RAX, RCX, type RegionDraft, RSP, register } from './region-draft.js';
 
 /** Writes straight code, and perhaps nested control flow, into the draft. */
 export type WriteBody = (draft: RegionDraft, cards: number) => void;
@@ -38,7 +38,7 @@ function branchOver(condition: number, size: 1 | 4): ControlCard['write'] {
     if (size === 1 && !short) throw new DoesNotFit();
     const bytes = short ? [0x70 + condition, 0] : [0x0f, 0x80 + condition, 0, 0, 0, 0];
     const relative = { at: bytes.length - size, bytes: size, to: { label } };
-    const cell = `j${CONDITIONS[condition]} ${size === 1 ? 'rel8' : 'rel32'} 64`;
+    const cell = `j${CONDITIONS[condition]} ${size === 1 ? 'rel8' : 'rel32'} ${draft.bits}`;
     draft.emit({ bytes }, reads(conditionReads(condition)), [cell], { flow: { kind: 'branch', label }, relative });
     draft.steps.push(...inner);
     draft.undefinedHere = before | inside;
@@ -46,13 +46,19 @@ function branchOver(condition: number, size: 1 | 4): ControlCard['write'] {
   };
 }
 
-/** jrcxz or jecxz over a body. */
-function counterZero(addressWidth: 32 | 64): ControlCard['write'] {
+/** Widths of a counter in rcx: the mode's, and with an address-size prefix half of it. */
+type CounterWidth = 16 | AddressWidth;
+
+const counterPrefix = (draft: RegionDraft, width: CounterWidth): number[] => (width === draft.bits ? [] : [0x67]);
+
+/** jrcxz, jecxz or jcxz over a body. */
+function counterZero(addressWidth: CounterWidth): ControlCard['write'] {
   return (draft, body) => {
     const { random } = draft;
     if (random.below(2) === 0) {
       draft.needWritable(RCX);
-      draft.load(RCX, random.pick([0n, 1n, 0x100000000n, 0xffffffff00000000n]));
+      const values = draft.bits === 64 ? [0n, 1n, 0x100000000n, 0xffffffff00000000n] : [0n, 1n, 0x10000n, 0xffff0000n];
+      draft.load(RCX, random.pick(values));
     }
     const label = draft.newLabel();
     const before = draft.undefinedHere;
@@ -61,7 +67,7 @@ function counterZero(addressWidth: 32 | 64): ControlCard['write'] {
       inner = draft.apart(() => body(draft, 1));
     });
     if (lengthOf(inner) > 127) throw new DoesNotFit();
-    const bytes = [...(addressWidth === 32 ? [0x67] : []), 0xe3, 0];
+    const bytes = [...counterPrefix(draft, addressWidth), 0xe3, 0];
     const relative = { at: bytes.length - 1, bytes: 1 as const, to: { label } };
     const inside = draft.undefinedHere;
     draft.undefinedHere = before;
@@ -72,7 +78,7 @@ function counterZero(addressWidth: 32 | 64): ControlCard['write'] {
   };
 }
 
-/** The ends of a loop: what counts, and the condition that goes back. Width of the counter is 64 bits. */
+/** The ends of a loop: what counts, and the condition that goes back. The counter has the mode's width. */
 const LATCHES = {
   'dec ne': { count: [0xff], digit: 1, effect: ALL_BUT_CARRY, condition: 5 },
   'dec g': { count: [0xff], digit: 1, effect: ALL_BUT_CARRY, condition: 15 },
@@ -91,7 +97,11 @@ function countedLoop(latch: keyof typeof LATCHES, size: 1 | 4): ControlCard['wri
     draft.load(counter, BigInt(1 + random.below(5)), true);
     openLoop(draft, counter, label, () => body(draft, 1 + random.below(3)));
     const immediate = digit === 5 ? { immediate: { value: 1n, bytes: 1 } } : {};
-    const encoded = encode({ opcode: count, width: 64, ...immediate }, register(digit), register(counter));
+    const encoded = draft.encode(
+      { opcode: count, width: draft.bits, ...immediate },
+      register(digit),
+      register(counter),
+    );
     draft.emit(encoded, effect, [], { keep: true });
     closeLoop(
       draft,
@@ -99,22 +109,24 @@ function countedLoop(latch: keyof typeof LATCHES, size: 1 | 4): ControlCard['wri
       size,
       size === 1 ? [0x70 + condition] : [0x0f, 0x80 + condition],
       conditionReads(condition),
-      `loop by ${latch} ${size === 1 ? 'rel8' : 'rel32'} 64`,
+      `loop by ${latch} ${size === 1 ? 'rel8' : 'rel32'} ${draft.bits}`,
     );
   };
 }
 
-/** loop, loope, loopne, counting rcx or ecx. */
-function loopInstruction(opcode: number, name: string, addressWidth: 32 | 64): ControlCard['write'] {
+/** loop, loope, loopne, counting rcx, ecx or cx. */
+function loopInstruction(opcode: number, name: string, addressWidth: CounterWidth): ControlCard['write'] {
   return (draft, body) => {
     draft.needWritable(RCX);
     const label = draft.newLabel();
-    const garbage = addressWidth === 32 ? BigInt(draft.random.nextU32()) << 32n : 0n;
+    const narrow = addressWidth < draft.bits;
+    const garbage = narrow ? BigInt(draft.random.nextU32()) << BigInt(addressWidth) : 0n;
     draft.load(RCX, garbage | BigInt(1 + draft.random.below(5)), true);
     openLoop(draft, RCX, label, () => body(draft, 1 + draft.random.below(2)));
     const flags = name === 'loop' ? 0 : ZF;
     draft.defineFlags(flags);
-    closeLoop(draft, label, 1, addressWidth === 32 ? [0x67, opcode] : [opcode], flags, `${name} rel8 ${addressWidth}`);
+    const bytes = [...counterPrefix(draft, addressWidth), opcode];
+    closeLoop(draft, label, 1, bytes, flags, `${name} rel8 ${addressWidth}`);
   };
 }
 
@@ -157,7 +169,7 @@ function jumpRelative(size: 1 | 4): ControlCard['write'] {
     const label = draft.newLabel();
     const relative = { at: 1, bytes: size, to: { label } };
     const bytes = [size === 1 ? 0xeb : 0xe9, ...new Array<number>(size).fill(0)];
-    draft.emit({ bytes }, NO_FLAGS, [`jmp ${size === 1 ? 'rel8' : 'rel32'} 64`], {
+    draft.emit({ bytes }, NO_FLAGS, [`jmp ${size === 1 ? 'rel8' : 'rel32'} ${draft.bits}`], {
       flow: { kind: 'jump', label },
       relative,
     });
@@ -173,8 +185,13 @@ function passJunk(draft: RegionDraft, label: number): void {
   draft.placeLabel(label);
 }
 
-/** lea target, [rip + label] */
+/** lea target, [rip + label], or mov target, label */
 function loadLabel(draft: RegionDraft, target: number, label: number): void {
+  if (draft.bits === 32) {
+    const relative = { at: 1, bytes: 4, to: { label }, absolute: true } as const;
+    draft.emit({ bytes: [0xb8 + target, 0, 0, 0, 0] }, NO_FLAGS, [], { relative });
+    return;
+  }
   const bytes = [target > 7 ? 0x4c : 0x48, 0x8d, 0x05 | ((target & 7) << 3), 0, 0, 0, 0];
   draft.emit({ bytes }, NO_FLAGS, [], { relative: { at: 3, bytes: 4, to: { label } } });
 }
@@ -190,9 +207,10 @@ function indirectOperand(
     loadLabel(draft, number, label);
     return { number };
   }
-  const memory = memoryOperand(draft, { bytes: 8, access: 'write', avoid: [number], aligned: true, plain: true });
+  const request = { bytes: draft.bits / 8, access: 'write', avoid: [number], aligned: true, plain: true } as const;
+  const memory = memoryOperand(draft, request);
   loadLabel(draft, number, label);
-  draft.emit(encode({ opcode: [0x89], width: 64 }, register(number), memory), NO_FLAGS);
+  draft.emit(draft.encode({ opcode: [0x89], width: draft.bits }, register(number), memory), NO_FLAGS);
   return { number, memory };
 }
 
@@ -200,15 +218,19 @@ function jumpIndirect(inMemory: boolean): ControlCard['write'] {
   return (draft) => {
     const label = draft.newLabel();
     const { number, memory } = indirectOperand(draft, label, inMemory);
-    const encoded = encode({ opcode: [0xff], width: 64, default64: true }, register(4), memory ?? register(number));
-    transfer(draft, encoded, { kind: 'jump', label }, `jmp ${inMemory ? 'mem' : 'reg'} 64`);
+    const encoded = draft.encode(
+      { opcode: [0xff], width: draft.bits, default64: true },
+      register(4),
+      memory ?? register(number),
+    );
+    transfer(draft, encoded, { kind: 'jump', label }, `jmp ${inMemory ? 'mem' : 'reg'} ${draft.bits}`);
     passJunk(draft, label);
   };
 }
 
 function transfer(
   draft: RegionDraft,
-  encoded: ReturnType<typeof encode>,
+  encoded: Encoded,
   flow: { kind: 'jump' | 'call'; label: number },
   cell: string,
 ): void {
@@ -220,8 +242,8 @@ const jumpByReturn: ControlCard['write'] = (draft) => {
   needStack(draft);
   const label = draft.newLabel();
   const { number } = indirectOperand(draft, label, false);
-  draft.emit(encodeOpcodeRegister({ opcode: [0x50], width: 64, default64: true }, register(number)), NO_FLAGS);
-  draft.emit({ bytes: [0xc3] }, NO_FLAGS, ['ret to a pushed address 64'], { flow: { kind: 'jump', label } });
+  draft.push(number);
+  draft.emit({ bytes: [0xc3] }, NO_FLAGS, [`ret to a pushed address ${draft.bits}`], { flow: { kind: 'jump', label } });
   passJunk(draft, label);
 };
 
@@ -240,7 +262,7 @@ function callRoutine(how: 'rel32' | 'reg' | 'mem', returns: 'ret' | 'ret imm16')
     if (twice) {
       // Between the calls the flags become defined again, so that both enter the routine alike.
       const inner = draft.undefinedHere;
-      draft.emit({ bytes: [0x48, 0x39, 0xc0] }, ALL);
+      draft.emit(draft.encode({ opcode: [0x39], width: draft.bits }, register(RAX), register(RAX)), ALL);
       sites.push(emitCall(draft, 'rel32', entry));
       draft.undefinedHere = inner;
     }
@@ -249,8 +271,8 @@ function callRoutine(how: 'rel32' | 'reg' | 'mem', returns: 'ret' | 'ret imm16')
       const routine = draft.apart(() => {
         draft.placeLabel(entry);
         body(draft, 1 + draft.random.below(3));
-        const bytes = returns === 'ret' ? [0xc3] : [0xc2, 8 * draft.random.below(3), 0];
-        draft.emit({ bytes }, NO_FLAGS, [`${returns} 64`], { flow: { kind: 'return', sites }, keep: true });
+        const bytes = returns === 'ret' ? [0xc3] : [0xc2, (draft.bits / 8) * draft.random.below(3), 0];
+        draft.emit({ bytes }, NO_FLAGS, [`${returns} ${draft.bits}`], { flow: { kind: 'return', sites }, keep: true });
       });
       draft.routines.push(routine);
     } finally {
@@ -265,24 +287,28 @@ function emitCall(draft: RegionDraft, how: 'rel32' | 'reg' | 'mem', entry: numbe
   const flow = { kind: 'call' as const, label: entry };
   if (how === 'rel32') {
     const relative = { at: 1, bytes: 4 as const, to: { label: entry } };
-    draft.emit({ bytes: [0xe8, 0, 0, 0, 0] }, NO_FLAGS, ['call rel32 64'], { flow, relative });
+    draft.emit({ bytes: [0xe8, 0, 0, 0, 0] }, NO_FLAGS, [`call rel32 ${draft.bits}`], { flow, relative });
   } else {
     const { number, memory } = indirectOperand(draft, entry, how === 'mem');
-    const encoded = encode({ opcode: [0xff], width: 64, default64: true }, register(2), memory ?? register(number));
-    transfer(draft, encoded, flow, `call ${how} 64`);
+    const encoded = draft.encode(
+      { opcode: [0xff], width: draft.bits, default64: true },
+      register(2),
+      memory ?? register(number),
+    );
+    transfer(draft, encoded, flow, `call ${how} ${draft.bits}`);
   }
   draft.placeLabel(site);
   return site;
 }
 
-export const CONTROL_CARDS: readonly ControlCard[] = [
+export const controlCardsOf = (bits: Bits): readonly ControlCard[] => [
   ...CONDITIONS.flatMap((name, condition) =>
     ([1, 4] as const).map((size) => ({ name: `j${name} rel${size * 8}`, write: branchOver(condition, size) })),
   ),
   ...(Object.keys(LATCHES) as (keyof typeof LATCHES)[]).flatMap((latch) =>
     ([1, 4] as const).map((size) => ({ name: `loop by ${latch}`, write: countedLoop(latch, size) })),
   ),
-  ...([32, 64] as const).flatMap((width) => [
+  ...(bits === 64 ? ([32, 64] as const) : ([16, 32] as const)).flatMap((width) => [
     { name: 'jrcxz', write: counterZero(width) },
     { name: 'loop', write: loopInstruction(0xe2, 'loop', width) },
     { name: 'loope', write: loopInstruction(0xe1, 'loope', width) },
@@ -296,23 +322,9 @@ export const CONTROL_CARDS: readonly ControlCard[] = [
   ),
 ];
 
-/** Opcodes that 64-bit mode does not know, and lock where it is not allowed. */
-const INVALID: readonly (readonly number[])[] = [
+/** Opcodes that no mode knows, and lock where it is not allowed. */
+const INVALID_ANYWHERE: readonly (readonly number[])[] = [
   [0x0f, 0x0b],
-  [0x06],
-  [0x0e],
-  [0x16],
-  [0x1e],
-  [0x27],
-  [0x2f],
-  [0x37],
-  [0x3f],
-  [0x60],
-  [0x61],
-  [0xce],
-  [0xd4, 0x0a],
-  [0xd5, 0x0a],
-  [0xd6],
   [0x0f, 0x0a],
   [0xf0, 0x89, 0xc8],
   [0xf0, 0x01, 0xc8],
@@ -327,6 +339,25 @@ const INVALID: readonly (readonly number[])[] = [
   [0xf0, 0x0f, 0xa3, 0x00],
   [0xf0, 0xa4],
   [0xf0, 0x0f, 0xba, 0x20, 0x01],
+];
+
+/** Also what only 32-bit mode knows. */
+const INVALID_64: readonly (readonly number[])[] = [
+  ...INVALID_ANYWHERE,
+  [0x06],
+  [0x0e],
+  [0x16],
+  [0x1e],
+  [0x27],
+  [0x2f],
+  [0x37],
+  [0x3f],
+  [0x60],
+  [0x61],
+  [0xce],
+  [0xd4, 0x0a],
+  [0xd5, 0x0a],
+  [0xd6],
 ];
 
 /** Instructions that only the kernel may execute; in user mode each raises #GP(0). */
@@ -347,20 +378,24 @@ const PRIVILEGED: readonly (readonly number[])[] = [
   [0x0f, 0x32],
   [0x0f, 0x30],
   [0x0f, 0x00, 0xd8],
-  [0x48, 0x0f, 0x07],
-  [0x0f, 0x01, 0xf8],
 ];
+
+const PRIVILEGED_64: readonly (readonly number[])[] = [...PRIVILEGED, [0x48, 0x0f, 0x07], [0x0f, 0x01, 0xf8]];
 
 /** Ends a region by an exception that is not an operand's: #UD, #GP, #BP, or a jump to where no code may be fetched. */
 export function raiseException(draft: RegionDraft): void {
   const { random } = draft;
   const kind = random.below(draft.cpl === 3 ? 4 : 3);
   if (kind === 0) {
-    draft.emit({ bytes: [...random.pick(INVALID)] }, NO_FLAGS, [], { flow: { kind: 'stop' } });
+    draft.emit({ bytes: [...random.pick(draft.bits === 64 ? INVALID_64 : INVALID_ANYWHERE)] }, NO_FLAGS, [], {
+      flow: { kind: 'stop' },
+    });
     return;
   }
   if (kind === 3) {
-    draft.emit({ bytes: [...random.pick(PRIVILEGED)] }, NO_FLAGS, [], { flow: { kind: 'stop' } });
+    draft.emit({ bytes: [...random.pick(draft.bits === 64 ? PRIVILEGED_64 : PRIVILEGED)] }, NO_FLAGS, [], {
+      flow: { kind: 'stop' },
+    });
     return;
   }
   const target = draft.pickWritable();
@@ -371,12 +406,22 @@ export function raiseException(draft: RegionDraft): void {
   ]);
   draft.load(target, BigInt(address));
   if (kind === 1 || !draft.roles.stack) {
-    draft.emit(encode({ opcode: [0xff], width: 64, default64: true }, register(4), register(target)), NO_FLAGS, [], {
-      flow: { kind: 'stop' },
-    });
+    draft.emit(
+      draft.encode({ opcode: [0xff], width: draft.bits, default64: true }, register(4), register(target)),
+      NO_FLAGS,
+      [],
+      {
+        flow: { kind: 'stop' },
+      },
+    );
     return;
   }
-  draft.emit(encode({ opcode: [0xff], width: 64, default64: true }, register(2), register(target)), NO_FLAGS, [], {
-    flow: { kind: 'stop' },
-  });
+  draft.emit(
+    draft.encode({ opcode: [0xff], width: draft.bits, default64: true }, register(2), register(target)),
+    NO_FLAGS,
+    [],
+    {
+      flow: { kind: 'stop' },
+    },
+  );
 }

@@ -1,4 +1,5 @@
 import { SeededRandom } from '@pvtrail/primitives';
+import type { Bits } from './assembler.js';
 import { type Batch, type BatchOptions, makeBatch } from './batch.js';
 import type { Coverage } from './coverage.js';
 import { GuestHost } from './guest-host.js';
@@ -7,6 +8,7 @@ import { RegionGenerator } from './region-generator.js';
 import { compareBatch, type Mismatch } from './report.js';
 
 export interface DifferentialOptions {
+  readonly bits: Bits;
   readonly cases: number;
   readonly seed: number;
   /** Stops after this many differing cases. */
@@ -46,7 +48,6 @@ export class GuestHosts {
 export function nthBatch(generator: RegionGenerator, seed: number, n: number, cases: number): Batch {
   const { cpl } = MODES[n % MODES.length] ?? MODES[0];
   const options: BatchOptions = {
-    bits: 64,
     cpl,
     cases: Math.min(cases, CASES_PER_BATCH),
     statesPerRegion: STATES_PER_REGION,
@@ -61,8 +62,8 @@ export function runDifferential(
   options: DifferentialOptions,
   coverage?: Coverage,
 ): { done: number; mismatches: Mismatch[] } {
-  const { cases, seed, maxMismatches } = options;
-  const generator = new RegionGenerator(new SeededRandom(seed));
+  const { bits, cases, seed, maxMismatches } = options;
+  const generator = new RegionGenerator(new SeededRandom(seed), bits);
   const guests = new GuestHosts();
   const mismatches: Mismatch[] = [];
   let done = 0;

@@ -1,4 +1,4 @@
-import type { Width } from './assembler.js';
+import type { Bits, Width } from './assembler.js';
 
 /** Status flags in rflags. */
 export const CF = 0x001;
@@ -259,9 +259,34 @@ function conditional(mnemonic: string, shape: Shape, opcode: number, widths: rea
   }));
 }
 
-/** Every form that generated code is made of, branches excepted. */
-export const FORMS: readonly Form[] = [
-  ...[...regularRows(), ...ROWS.split('\n').filter((row) => row.trim() !== '')].map(parseRow),
+/** Forms that 64-bit mode does not have. */
+const ROWS_32 = `
+inc     r         40     -  16,32       -  OSZAP  -      first
+dec     r         48     -  16,32       -  OSZAP  -      first
+pusha   none      60     -  16,32       -  -      -      none
+popa    none      61     -  16,32       -  -      -      none
+`;
+
+const parseRows = (rows: string): Form[] =>
+  rows
+    .split('\n')
+    .filter((row) => row.trim() !== '')
+    .map(parseRow);
+
+/** Widths in 32-bit mode: those of the stack are its own. */
+const widths32 = ({ widths, default64 }: Form): Width[] =>
+  default64 ? widths.map((width) => (width === 64 ? 32 : width)) : widths.filter((width) => width !== 64);
+
+/** Every form that generated code of a mode is made of, branches excepted. */
+export const formsOf = (bits: Bits): readonly Form[] => {
+  if (bits === 64) return FORMS;
+  const shared = FORMS.filter(({ mnemonic }) => mnemonic !== 'movsxd');
+  return [...shared.map((form) => ({ ...form, widths: widths32(form) })), ...parseRows(ROWS_32)];
+};
+
+const FORMS: readonly Form[] = [
+  ...regularRows().map(parseRow),
+  ...parseRows(ROWS),
   ...conditional('set', 'rm', 0x90, [8]),
   ...conditional('cmov', 'r,rm', 0x40, [16, 32, 64]),
 ];

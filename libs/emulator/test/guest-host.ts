@@ -1,6 +1,7 @@
 import { Machine, type MachineExit } from '../src/index.js';
 import { loadEmulatorKernel } from '../src/node.js';
 import { type Area, areasOf, PAGE_BYTES } from './areas.js';
+import type { Bits } from './assembler.js';
 import type { Batch, Case } from './batch.js';
 import type { Outcome } from './native-host.js';
 
@@ -18,6 +19,8 @@ const NO_EXECUTE = 1n << 63n;
 const CR0_PE_MP_ET_NE_WP_PG = 0x80010033n;
 const CR4_PSE_PAE_PGE = 0xb0n;
 const EFER_SCE_LME_LMA_NXE = 0xd01n;
+const EFER_NXE = 0x800n;
+const FOUR_GIB = 1n << 32n;
 /** Of all cases of a machine; one that does not end uses it up within a second. */
 const BUDGET = 100_000_000;
 const VECTOR_NONE = 254;
@@ -31,12 +34,15 @@ interface MappedPage {
   readonly phys: number;
 }
 
-/** Writes 4-level page tables (Intel SDM vol. 3A §4.5) into RAM. */
+/** Writes page tables into RAM: 4-level ones (Intel SDM vol. 3A §4.5), or PAE ones (§4.4). */
 class PageTables {
   #next = TABLES_AT;
   readonly root: number;
 
-  constructor(readonly view: DataView) {
+  constructor(
+    readonly view: DataView,
+    readonly bits: Bits,
+  ) {
     this.root = this.#newTable();
   }
 
@@ -48,10 +54,11 @@ class PageTables {
 
   map(virt: bigint, phys: number, flags: bigint): void {
     let table = this.root;
-    for (const shift of [39n, 30n, 21n]) {
+    for (const shift of this.bits === 64 ? [39n, 30n, 21n] : [30n, 21n]) {
       const entry = table + Number((virt >> shift) & 0x1ffn) * 8;
+      const rights = this.bits === 32 && shift === 30n ? PRESENT : PRESENT | WRITABLE | USER;
       if (this.view.getBigUint64(entry, true) === 0n)
-        this.view.setBigUint64(entry, BigInt(this.#newTable()) | PRESENT | WRITABLE | USER, true);
+        this.view.setBigUint64(entry, BigInt(this.#newTable()) | rights, true);
       table = Number(this.view.getBigUint64(entry, true) & 0xffffff000n);
     }
     this.view.setBigUint64(table + Number((virt >> 12n) & 0x1ffn) * 8, BigInt(phys) | flags, true);
@@ -65,7 +72,7 @@ export class GuestHost {
   readonly #pages = new Map<string, MappedPage[]>();
 
   constructor(
-    readonly bits: 64,
+    readonly bits: Bits,
     readonly cpl: 0 | 3,
     readonly record: boolean,
   ) {
@@ -85,11 +92,11 @@ export class GuestHost {
     });
   }
 
-  /** Maps the areas and enters 64-bit mode. */
+  /** Maps the areas and enters the mode. */
   #boot(): DataView {
     const { ram, cpu } = this.#machine;
     const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
-    const tables = new PageTables(view);
+    const tables = new PageTables(view, this.bits);
     let frame = 1;
     for (const area of areasOf(this.bits)) {
       const pages = Array.from({ length: area.pages }, (_, i) => {
@@ -101,7 +108,7 @@ export class GuestHost {
     }
     cpu.cr0 = CR0_PE_MP_ET_NE_WP_PG;
     cpu.cr4 = CR4_PSE_PAE_PGE;
-    cpu.efer = EFER_SCE_LME_LMA_NXE;
+    cpu.efer = this.bits === 64 ? EFER_SCE_LME_LMA_NXE : EFER_NXE;
     cpu.cr3 = BigInt(tables.root);
     cpu.cpl = this.cpl;
     cpu.setSelector('cs', this.cpl === 3 ? USER_CODE : KERNEL_CODE);
@@ -150,6 +157,7 @@ export class GuestHost {
     cpu.rflags = state.rflags;
     cpu.rip = BigInt(batch.regions[region]?.placed.address ?? 0);
     cpu.gsBase = batch.gsBase;
+    cpu.setU64('gsEnd', FOUR_GIB);
     const exception = exceptionOf(() => this.#machine.run());
     const gpr = state.gpr.map((_, number) => cpu.gpr(number));
     return { ...exception, rip: cpu.rip, rflags: cpu.rflags, gpr, changes: this.#changes(batch) };

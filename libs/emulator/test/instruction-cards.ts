@@ -1,13 +1,13 @@
 import {
+  type AddressWidth,
+  type Bits,
   type Encoded,
-  encode,
-  encodeOpcodeRegister,
   type MemoryOperand,
   type Operand,
   type RegisterOperand,
   type Width,
 } from './assembler.js';
-import { DF, type FlagEffect, FORMS, type Form, opcodeOf, STATUS_FLAGS, shiftFlags } from './forms.js';
+import { DF, type FlagEffect, type Form, formsOf, opcodeOf, STATUS_FLAGS, shiftFlags } from './forms.js';
 import {
   type AccessRequest,
   addressingName,
@@ -61,10 +61,11 @@ function variantsOf(form: Form, width: Width): Card['variant'][] {
   ];
 }
 
-/** Every cell once: the deck that the generator deals from, over and over. */
-export const CARDS: readonly Card[] = FORMS.flatMap((form) =>
-  form.widths.flatMap((width) => variantsOf(form, width).map((variant) => ({ form, width, variant }))),
-);
+/** Every cell of a mode once: the deck that the generator deals from, over and over. */
+export const cardsOf = (bits: Bits): readonly Card[] =>
+  formsOf(bits).flatMap((form) =>
+    form.widths.flatMap((width) => variantsOf(form, width).map((variant) => ({ form, width, variant }))),
+  );
 
 const REPEAT = { only: undefined, rep: 0xf3, repne: 0xf2 } as const;
 
@@ -134,6 +135,8 @@ class CardPlay {
       pop: () => this.#pop(),
       pushf: () => this.#pushFlags(),
       popf: () => this.#popFlags(),
+      pusha: () => this.#pushAll(),
+      popa: () => this.#popAll(),
       leave: () => this.#leave(),
     };
     return table[mnemonic];
@@ -160,8 +163,9 @@ class CardPlay {
     legacyOnly = false,
   ): RegisterOperand {
     const { random } = this.#draft;
-    const pool = write ? this.#draft.writable : Array.from({ length: 16 }, (_, i) => i);
-    const limit = high || (legacyOnly && width === 8) ? 4 : legacyOnly ? 8 : 16;
+    const pool = write ? this.#draft.writable : Array.from({ length: this.#draft.registers }, (_, i) => i);
+    const lowBytesOnly = legacyOnly || this.#draft.bits === 32;
+    const limit = high || (lowBytesOnly && width === 8) ? 4 : legacyOnly ? 8 : 16;
     const candidates = pool.filter((number) => number < limit && !avoid.includes(number));
     if (candidates.length === 0) throw new DoesNotFit();
     return register(random.pick(candidates), high || (legacyOnly && width === 8 && random.below(2) === 0));
@@ -204,7 +208,7 @@ class CardPlay {
     };
     const digit = this.#form.digit === undefined ? reg : register(this.#form.digit);
     const byteOperands = this.#byteOperands(operands);
-    const encoded: Encoded = encode(encoding, digit, rm, byteOperands);
+    const encoded: Encoded = this.#draft.encode(encoding, digit, rm, byteOperands);
     this.#draft.emit(encoded, effect, this.#cells(operands, kinds), { mayKeep: effect.mayKeep ?? false });
   }
 
@@ -301,18 +305,32 @@ class CardPlay {
     if (shape === 'acc,r') this.#draft.needWritable(RAX);
     const immediate = shape === 'r,imm' ? { immediate: this.#immediate(bytesOf(this.#width)) } : {};
     const encoding = { opcode: opcodeOf(this.#form, this.#width), width: this.#width, default64, ...immediate };
-    const kinds = { r: 'reg', 'acc,r': 'acc,reg', 'r,imm': `${kindOf(target, this.#width)},imm` }[shape as 'r'];
-    this.#draft.emit(encodeOpcodeRegister(encoding, target), this.#form.flags, this.#cells({}, kinds));
+    const isShortStep = (this.#form.opcode[0] ?? 0) >> 4 === 4;
+    const kinds = {
+      r: isShortStep ? 'short reg' : 'reg',
+      'acc,r': 'acc,reg',
+      'r,imm': `${kindOf(target, this.#width)},imm`,
+    }[shape as 'r'];
+    this.#draft.emit(this.#draft.encodeOpcodeRegister(encoding, target), this.#form.flags, this.#cells({}, kinds));
   }
 
   #absoluteOffset(): void {
     if (this.#form.shape === 'acc,moffs') this.#draft.needWritable(RAX);
-    const addressWidth = this.#draft.random.below(4) === 0 ? 32 : 64;
+    const addressWidth = this.#addressWidth(4);
     const access = this.#form.shape === 'acc,moffs' ? 'read' : 'write';
-    const value = anchor(this.#draft, { bytes: bytesOf(this.#width), access }, addressWidth === 32);
+    const value = anchor(this.#draft, { bytes: bytesOf(this.#width), access }, this.#isNarrow(addressWidth));
     const encoding = { opcode: opcodeOf(this.#form, this.#width), width: this.#width, addressWidth } as const;
-    const encoded = encode({ ...encoding, immediate: { value, bytes: addressWidth / 8 } });
+    const encoded = this.#draft.encode({ ...encoding, immediate: { value, bytes: addressWidth / 8 } });
     this.#draft.emit(encoded, NO_FLAGS, [...this.#cells({}, this.#form.shape), `address moffs ${addressWidth}`]);
+  }
+
+  /** Once in `times` cases less than the mode's own width. */
+  #addressWidth(times: number): AddressWidth {
+    return this.#draft.bits === 32 || this.#draft.random.below(times) === 0 ? 32 : 64;
+  }
+
+  #isNarrow(addressWidth: AddressWidth): boolean {
+    return addressWidth < this.#draft.bits;
   }
 
   #withoutOperands(): void {
@@ -359,7 +377,7 @@ class CardPlay {
     const signed = this.#form.mnemonic === 'idiv';
     if (this.#width === 8) {
       const opcode = signed ? [0x0f, 0xbe] : [0x0f, 0xb6];
-      draft.emit(encode({ opcode, width: 32 }, register(RAX), register(RAX)), NO_FLAGS);
+      draft.emit(draft.encode({ opcode, width: 32 }, register(RAX), register(RAX)), NO_FLAGS);
       return;
     }
     if (signed)
@@ -435,7 +453,7 @@ class CardPlay {
     if (nonZero) {
       const value = this.#immediate();
       const immediate = { value: value.value === 0n ? 1n : value.value, bytes: value.bytes };
-      draft.emit(encode({ opcode: [0xc7], width: this.#width, immediate }, register(0), rm), NO_FLAGS);
+      draft.emit(draft.encode({ opcode: [0xc7], width: this.#width, immediate }, register(0), rm), NO_FLAGS);
     }
     const reg = this.#register(true);
     this.#emit({ reg, rm }, `reg,${kindOf(rm, this.#width)}`);
@@ -450,7 +468,7 @@ class CardPlay {
     const rm = withHigh ? this.#memory({ legacyOnly: true, avoid: [RAX] }) : this.#rm(true, this.#width, [RAX]);
     if (draft.random.below(2) === 0) {
       const load = { opcode: this.#width === 8 ? [0x8a] : [0x8b], width: this.#width };
-      draft.emit(encode(load, register(RAX), rm), NO_FLAGS);
+      draft.emit(draft.encode(load, register(RAX), rm), NO_FLAGS);
     }
     const reg = this.#register(false, this.#width, [], withHigh, high);
     this.#emit({ reg, rm }, `${kindOf(rm, this.#width)},${kindOf(reg, this.#width)}`);
@@ -469,8 +487,8 @@ class CardPlay {
     if (draft.random.below(2) === 0) {
       const load = { opcode: [0x8b], width: this.#width };
       const upper = { ...rm, displacement: rm.displacement + bytesOf(this.#width) };
-      draft.emit(encode(load, register(RAX), rm), NO_FLAGS);
-      draft.emit(encode(load, register(RDX), upper), NO_FLAGS);
+      draft.emit(draft.encode(load, register(RAX), rm), NO_FLAGS);
+      draft.emit(draft.encode(load, register(RDX), upper), NO_FLAGS);
     }
     this.#emit({ rm }, 'mem');
   }
@@ -478,11 +496,11 @@ class CardPlay {
   #xlat(): void {
     const draft = this.#draft;
     draft.needWritable(RAX, RBX);
-    const addressWidth = draft.random.below(3) === 0 ? 32 : 64;
-    const table = anchor(draft, { bytes: 1, access: 'read' }, addressWidth === 32);
-    const garbage = addressWidth === 32 ? BigInt(draft.random.nextU32()) << 32n : 0n;
+    const addressWidth = this.#addressWidth(3);
+    const table = anchor(draft, { bytes: 1, access: 'read' }, this.#isNarrow(addressWidth));
+    const garbage = this.#isNarrow(addressWidth) ? BigInt(draft.random.nextU32()) << 32n : 0n;
     draft.load(RBX, garbage | table);
-    draft.emit(encode({ opcode: [0xd7], width: 8, addressWidth }), NO_FLAGS, [
+    draft.emit(draft.encode({ opcode: [0xd7], width: 8, addressWidth }), NO_FLAGS, [
       ...this.#cells({}, 'none'),
       `address xlat ${addressWidth}`,
     ]);
@@ -495,7 +513,7 @@ class CardPlay {
     const { random } = draft;
     const { mnemonic } = this.#form;
     const variant = this.#card.variant as 'only' | 'rep' | 'repne';
-    const addressWidth = random.below(4) === 0 ? 32 : 64;
+    const addressWidth = this.#addressWidth(4);
     const usesSource = ['movs', 'cmps', 'lods'].includes(mnemonic);
     const usesDestination = mnemonic !== 'lods';
     draft.needWritable(
@@ -505,25 +523,28 @@ class CardPlay {
       ...(mnemonic === 'lods' ? [RAX] : []),
     );
     const [source, destination] = this.#stringAddresses(addressWidth);
-    const above = addressWidth === 32 ? BigInt(random.nextU32()) << 32n : 0n;
+    const above = this.#isNarrow(addressWidth) ? BigInt(random.nextU32()) << 32n : 0n;
     if (usesSource) draft.load(RSI, above | source);
     if (usesDestination) draft.load(RDI, above | destination);
     if (variant !== 'only') draft.load(RCX, above | BigInt(this.#repeats(above !== 0n)));
     const mandatoryPrefix = REPEAT[variant];
     const encoding = { opcode: opcodeOf(this.#form, this.#width), width: this.#width, addressWidth } as const;
-    const encoded = encode({ ...encoding, ...(mandatoryPrefix === undefined ? {} : { mandatoryPrefix }) } as const);
+    const encoded = draft.encode({
+      ...encoding,
+      ...(mandatoryPrefix === undefined ? {} : { mandatoryPrefix }),
+    } as const);
     const cells = [...this.#cells({}, 'none'), `address string ${addressWidth}`];
     draft.emit(encoded, this.#form.flags, cells, { mayKeep: variant !== 'only' });
   }
 
-  #stringAddresses(addressWidth: 32 | 64): [bigint, bigint] {
+  #stringAddresses(addressWidth: AddressWidth): [bigint, bigint] {
     const request = { bytes: bytesOf(this.#width), access: 'rmw' } as const;
-    const source = anchor(this.#draft, request, addressWidth === 32);
+    const source = anchor(this.#draft, request, this.#isNarrow(addressWidth));
     // When both operands fault at once, which comes first is the implementation's choice.
     const near = isMapped(source) && this.#draft.random.below(4) === 0;
     const destination = near
       ? source + BigInt(this.#draft.random.below(20))
-      : anchor(this.#draft, { ...request, mapped: true }, addressWidth === 32);
+      : anchor(this.#draft, { ...request, mapped: true }, this.#isNarrow(addressWidth));
     return [source, destination];
   }
 
@@ -558,7 +579,8 @@ class CardPlay {
       return;
     }
     const encoding = { opcode: this.#form.opcode, width: this.#width, default64: true };
-    this.#draft.emit(encodeOpcodeRegister(encoding, this.#register(false)), NO_FLAGS, this.#cells({}, 'reg'));
+    const encoded = this.#draft.encodeOpcodeRegister(encoding, this.#register(false));
+    this.#draft.emit(encoded, NO_FLAGS, this.#cells({}, 'reg'));
   }
 
   #pop(): void {
@@ -570,14 +592,14 @@ class CardPlay {
       return;
     }
     const encoding = { opcode: this.#form.opcode, width: this.#width, default64: true };
-    const intoStackPointer = this.#width === 64 && draft.random.below(6) === 0;
+    const intoStackPointer = this.#width === draft.bits && draft.random.below(6) === 0;
     if (intoStackPointer) {
       const value = draft.pickWritable();
       draft.load(value, stackAddress(draft));
-      draft.emit(encodeOpcodeRegister({ opcode: [0x50], width: 64, default64: true }, register(value)), NO_FLAGS);
+      draft.push(value);
     }
     const target = intoStackPointer ? register(RSP) : this.#register(true);
-    draft.emit(encodeOpcodeRegister(encoding, target), NO_FLAGS, this.#cells({}, 'reg'));
+    draft.emit(draft.encodeOpcodeRegister(encoding, target), NO_FLAGS, this.#cells({}, 'reg'));
   }
 
   #pushFlags(): void {
@@ -592,9 +614,29 @@ class CardPlay {
     const value = draft.pickWritable();
     draft.load(value, BigInt(0x202 | (draft.random.nextU32() & (STATUS_FLAGS | DF))));
     draft.emit(
-      encodeOpcodeRegister({ opcode: [0x50], width: this.#width, default64: true }, register(value)),
+      draft.encodeOpcodeRegister({ opcode: [0x50], width: this.#width, default64: true }, register(value)),
       NO_FLAGS,
     );
+    this.#emit({}, 'none');
+  }
+
+  #pushAll(): void {
+    this.#needStack();
+    this.#emit({}, 'none');
+  }
+
+  /** Behind a pusha, with other values for a register and for the stack pointer, which is skipped. */
+  #popAll(): void {
+    this.#needStack();
+    const draft = this.#draft;
+    const target = draft.pickWritable();
+    const bytes = bytesOf(this.#width);
+    draft.emit(draft.encode({ opcode: [0x60], width: this.#width }), NO_FLAGS);
+    for (const number of [target, RSP]) {
+      const saved = { kind: 'mem', base: RSP, displacement: bytes * (7 - number), encoding: 'disp8' } as const;
+      const encoding = { opcode: [0xc7], width: this.#width, immediate: this.#immediate() };
+      draft.emit(draft.encode(encoding, register(0), { ...saved, addressWidth: draft.bits }), NO_FLAGS);
+    }
     this.#emit({}, 'none');
   }
 

@@ -27,6 +27,7 @@ function edge(draft: RegionDraft, bytes: number): bigint {
   const { random } = draft;
   const back = BigInt(random.below(bytes + 1));
   const end = 2n * BigInt(PAGE_BYTES);
+  if (draft.bits === 32) return edge32(random, back);
   return random.pick([
     BigInt(A_ADDRESS) - back,
     BigInt(A_ADDRESS) + end - back,
@@ -44,6 +45,22 @@ function edge(draft: RegionDraft, bytes: number): bigint {
   ]);
 }
 
+/** The same in 32-bit code. Not across 4 GiB: whether that exceeds a segment's limit is the processor's affair. */
+const edge32 = (random: RegionDraft['random'], back: bigint): bigint => {
+  const end = 2n * BigInt(PAGE_BYTES);
+  return random.pick([
+    BigInt(A_ADDRESS) - back,
+    BigInt(A_ADDRESS) + end - back,
+    BigInt(A_ADDRESS) + end + BigInt(random.below(PAGE_BYTES - 16)),
+    BigInt(A_ADDRESS) + 3n * BigInt(PAGE_BYTES) - back,
+    BigInt(B_ADDRESS) - back,
+    BigInt(B_ADDRESS) + end - back,
+    BigInt(random.below(0x8000)),
+    0xc0000000n + BigInt(random.below(0x3ff00000)),
+    0xffff0000n + BigInt(random.below(0xff00)),
+  ]);
+};
+
 /** Well inside one of the areas that ordinary operands use. */
 export const isMapped = (address: bigint): boolean =>
   [BigInt(A_ADDRESS), BigInt(B_ADDRESS), HIGH_ADDRESS].some(
@@ -53,7 +70,7 @@ export const isMapped = (address: bigint): boolean =>
 /** Where an operand of `bytes` bytes may lie: mostly inside an area, often across two pages, sometimes where it faults. */
 export function anchor(draft: RegionDraft, request: AccessRequest, below4G: boolean): bigint {
   const { random } = draft;
-  const starts = [BigInt(A_ADDRESS), BigInt(B_ADDRESS), ...(below4G ? [] : [HIGH_ADDRESS])];
+  const starts = [BigInt(A_ADDRESS), BigInt(B_ADDRESS), ...(below4G || draft.bits === 32 ? [] : [HIGH_ADDRESS])];
   const start = random.pick(starts);
   if (request.aligned) return middle(draft, start) & ~15n;
   const choice = random.below(request.mapped ? 98 : 100);
@@ -86,7 +103,13 @@ function throughPointer(draft: RegionDraft, request: AccessRequest): MemoryOpera
   );
   if (candidates.length === 0) throw new DoesNotFit();
   const index = draft.random.below(2) === 0 ? indexOf(draft, legacyOnly) : {};
-  return { kind: 'mem', base: draft.random.pick(candidates), ...index, ...smallDisplacement(draft), addressWidth: 64 };
+  return {
+    kind: 'mem',
+    base: draft.random.pick(candidates),
+    ...index,
+    ...smallDisplacement(draft),
+    addressWidth: draft.bits,
+  };
 }
 
 /** mov base, address − displacement first: any displacement, 32-bit addressing with garbage above it, aligned operands. */
@@ -94,8 +117,8 @@ function throughLoadedBase(draft: RegionDraft, request: AccessRequest): MemoryOp
   const { random } = draft;
   const { legacyOnly = false, aligned = false, plain = false } = request;
   const base = draft.pickWritable(request.avoid, legacyOnly);
-  const addressWidth = random.below(4) === 0 ? 32 : 64;
-  const address = anchor(draft, request, addressWidth === 32);
+  const addressWidth = draft.bits === 32 || random.below(4) === 0 ? 32 : 64;
+  const address = anchor(draft, request, addressWidth < draft.bits);
   const index = !aligned && !plain && random.below(3) === 0 ? indexOf(draft, legacyOnly) : {};
   const small = plain ? { displacement: random.below(100), encoding: 'disp8' as const } : smallDisplacement(draft);
   const chosen =
@@ -106,20 +129,23 @@ function throughLoadedBase(draft: RegionDraft, request: AccessRequest): MemoryOp
   return { kind: 'mem', base, ...index, ...chosen, addressWidth };
 }
 
+/** What ModRM without base or SIB byte means. */
+const withoutSib = (draft: RegionDraft): 'rip' | 'absolute' => (draft.bits === 64 ? 'rip' : 'absolute');
+
 function withoutBase(draft: RegionDraft, request: AccessRequest): MemoryOperand {
   const { random } = draft;
   const below2G = (): number => {
     const at = anchor(draft, request, true);
     return Number(at);
   };
-  const addressWidth = random.below(4) === 0 ? 32 : 64;
+  const addressWidth = draft.bits === 32 || random.below(4) === 0 ? 32 : 64;
   const form = random.below(request.plain ? 2 : 4);
-  if (form === 0) return { kind: 'mem', displacement: below2G(), encoding: 'rip', addressWidth };
+  if (form === 0) return { kind: 'mem', displacement: below2G(), encoding: withoutSib(draft), addressWidth };
   if (form === 1 || request.aligned) return { kind: 'mem', displacement: below2G(), encoding: 'disp32', addressWidth };
   const index = indexOf(draft, request.legacyOnly ?? false);
   if (form === 2) return { kind: 'mem', ...index, displacement: below2G(), encoding: 'disp32', addressWidth };
   const displacement = Number(BigInt(B_ADDRESS) - BigInt(GS_BASE)) + 0x400 + random.below(MIDDLE_BYTES);
-  return { kind: 'mem', ...index, displacement, encoding: 'disp32', addressWidth: 64, gs: true };
+  return { kind: 'mem', ...index, displacement, encoding: 'disp32', addressWidth: draft.bits, gs: true };
 }
 
 /** Chooses a memory operand and writes the instructions that prepare its base. */
@@ -132,19 +158,19 @@ export function memoryOperand(draft: RegionDraft, request: AccessRequest): Memor
 /** An operand whose address is computed and not accessed (lea, nop, prefetch): any registers, any displacement. */
 export function addressOnly(draft: RegionDraft): MemoryOperand {
   const { random } = draft;
-  const addressWidth = random.below(3) === 0 ? 32 : 64;
+  const addressWidth = draft.bits === 32 || random.below(3) === 0 ? 32 : 64;
   const displacement = largeDisplacement(draft);
   if (random.below(8) === 0)
     return {
       kind: 'mem',
       displacement: Number(anchor(draft, { bytes: 1, access: 'read' }, true)),
-      encoding: 'rip',
+      encoding: withoutSib(draft),
       addressWidth,
     };
-  const index = random.pick([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+  const index = random.pick([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].slice(0, draft.registers - 1));
   const scaled = random.below(3) === 0 ? {} : { index, scale: random.pick([1, 2, 4, 8] as const) };
   if (random.below(6) === 0) return { kind: 'mem', ...scaled, displacement, encoding: 'disp32', addressWidth };
-  const base = random.below(16);
+  const base = random.below(draft.registers);
   const form = random.below(3);
   if (form === 0) return { kind: 'mem', base, ...scaled, displacement: 0, encoding: 'none', addressWidth };
   if (form === 1)
@@ -158,7 +184,8 @@ export const stackAddress = (draft: RegionDraft): bigint =>
 
 /** The name of an addressing form in the coverage table. */
 export function addressingName(operand: MemoryOperand): string {
-  if (operand.encoding === 'rip') return `rip ${operand.addressWidth}`;
+  if (operand.encoding === 'rip' || operand.encoding === 'absolute')
+    return `${operand.encoding} ${operand.addressWidth}`;
   const parts = [
     ...(operand.gs ? ['gs'] : []),
     ...(operand.base === undefined ? [] : ['base']),

@@ -53,12 +53,19 @@ export class NativeHost {
     });
     if (result.status !== 0)
       throw new Error(`the native host ended with ${result.status ?? result.signal}: ${result.stderr}`);
-    return decodeOutcomes(result.stdout, batch.cases.length);
+    const outcomes = decodeOutcomes(result.stdout, batch.cases.length);
+    return batch.bits === 64 ? outcomes : outcomes.map(lowHalvesOf);
   }
 
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** What 32-bit code can see of an outcome. */
+function lowHalvesOf(outcome: Outcome): Outcome {
+  const gpr = outcome.gpr.map((value, number) => (number < 8 ? BigInt.asUintN(32, value) : 0n));
+  return { ...outcome, gpr, rip: BigInt.asUintN(32, outcome.rip) };
 }
 
 function encodeBatch(batch: Batch): Buffer {

@@ -1,5 +1,14 @@
 import type { SeededRandom } from '@pvtrail/primitives';
-import { type Encoded, encode, encodeOpcodeRegister, type RegisterOperand, type Width } from './assembler.js';
+import {
+  type Bits,
+  type Encoded,
+  type Encoding,
+  encode,
+  encodeOpcodeRegister,
+  type Operand,
+  type RegisterOperand,
+  type Width,
+} from './assembler.js';
 import { AF, CF, type FlagEffect, OF, PF, SF, STATUS_FLAGS, ZF } from './forms.js';
 import type { Flow, Instruction, Region, Step } from './region.js';
 
@@ -58,7 +67,27 @@ export class RegionDraft {
     readonly random: SeededRandom,
     readonly roles: Roles,
     readonly cpl: 0 | 3,
+    readonly bits: Bits,
   ) {}
+
+  /** How many general registers the mode has. */
+  get registers(): number {
+    return this.bits === 64 ? 16 : 8;
+  }
+
+  /** The bytes of one instruction for the draft's mode. */
+  encode(
+    encoding: Encoding,
+    reg?: RegisterOperand,
+    rm?: Operand,
+    byteOperands?: readonly (Operand | undefined)[],
+  ): Encoded {
+    return encode({ ...encoding, bits: this.bits }, reg, rm, byteOperands);
+  }
+
+  encodeOpcodeRegister(encoding: Encoding, operand: RegisterOperand): Encoded {
+    return encodeOpcodeRegister({ ...encoding, bits: this.bits }, operand);
+  }
 
   newLabel(): number {
     return this.#labels++;
@@ -104,13 +133,22 @@ export class RegionDraft {
     if (!numbers.every((number) => this.writable.includes(number))) throw new DoesNotFit();
   }
 
-  /** mov register, value: the shortest form or, now and then, the 64-bit immediate. */
+  /** mov register, value (cut to the mode's width): the shortest form or, now and then, the 64-bit immediate. */
   load(number: number, value: bigint, keep = false): void {
-    const unsigned = BigInt.asUintN(64, value);
-    const is32 = unsigned < 0x100000000n && this.random.below(4) !== 0;
+    const unsigned = BigInt.asUintN(this.bits, value);
+    const is32 = this.bits === 32 || (unsigned < 0x100000000n && this.random.below(4) !== 0);
     const immediate = { value: unsigned, bytes: is32 ? 4 : 8 };
     const width: Width = is32 ? 32 : 64;
-    this.emit(encodeOpcodeRegister({ opcode: [0xb8], width, immediate }, register(number)), NO_FLAGS, [], { keep });
+    this.emit(this.encodeOpcodeRegister({ opcode: [0xb8], width, immediate }, register(number)), NO_FLAGS, [], {
+      keep,
+    });
+  }
+
+  push(number: number): void {
+    this.emit(
+      this.encodeOpcodeRegister({ opcode: [0x50], width: this.bits, default64: true }, register(number)),
+      NO_FLAGS,
+    );
   }
 
   /** Makes the flags of `mask` defined, by an instruction that writes them. */
@@ -123,9 +161,9 @@ export class RegionDraft {
     } else if ((missing & OF) === 0 && this.random.below(4) === 0) {
       this.emit({ bytes: [0x9e] }, { reads: 0, writes: SF | ZF | AF | PF | CF, undefines: 0 });
     } else {
-      const width = this.random.pick([16, 32, 64] as const);
-      const [left, right] = [register(this.random.below(16)), register(this.random.below(16))];
-      this.emit(encode({ opcode: [this.random.below(2) ? 0x39 : 0x3b], width }, left, right), all);
+      const width = this.random.pick(this.bits === 64 ? ([16, 32, 64] as const) : ([16, 32] as const));
+      const [left, right] = [register(this.random.below(this.registers)), register(this.random.below(this.registers))];
+      this.emit(this.encode({ opcode: [this.random.below(2) ? 0x39 : 0x3b], width }, left, right), all);
     }
   }
 

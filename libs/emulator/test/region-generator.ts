@@ -1,13 +1,14 @@
 import type { SeededRandom } from '@pvtrail/primitives';
 import { A_ADDRESS, B_ADDRESS, HIGH_ADDRESS, PAGE_BYTES, STACK_ADDRESS } from './areas.js';
-import { CONTROL_CARDS, type ControlCard, raiseException } from './control-flow.js';
+import type { Bits } from './assembler.js';
+import { type ControlCard, controlCardsOf, raiseException } from './control-flow.js';
 import { DF, STATUS_FLAGS } from './forms.js';
-import { CARDS, type Card, playCard } from './instruction-cards.js';
+import { type Card, cardsOf, playCard } from './instruction-cards.js';
 import { type Region, readsDefinedFlagsOnly } from './region.js';
 import { DoesNotFit, RegionDraft, type Roles, RSP } from './region-draft.js';
 import { interestingValue } from './values.js';
 
-/** Registers and flags at the entry of a case. */
+/** Registers and flags at the entry of a case; in 32-bit code the upper halves and registers 8 … 15 are 0. */
 export interface InitialState {
   readonly gpr: readonly bigint[];
   readonly rflags: bigint;
@@ -78,14 +79,18 @@ export class RegionGenerator {
   readonly #control: Deck<ControlCard>;
 
   /** @param only restricts the cards, to aim at a family of instructions. */
-  constructor(random: SeededRandom, only: (card: Card) => boolean = () => true) {
+  constructor(
+    random: SeededRandom,
+    readonly bits: Bits,
+    only: (card: Card) => boolean = () => true,
+  ) {
     this.#random = random;
-    this.#cards = new Deck(CARDS.filter(only), random);
-    this.#control = new Deck(CONTROL_CARDS, random);
+    this.#cards = new Deck(cardsOf(bits).filter(only), random);
+    this.#control = new Deck(controlCardsOf(bits), random);
   }
 
-  /** The next region and `states` initial states for it; 64-bit code for now. */
-  next(options: { bits: 64; cpl: 0 | 3; states: number }): GeneratedRegion {
+  /** The next region and `states` initial states for it. */
+  next(options: { cpl: 0 | 3; states: number }): GeneratedRegion {
     for (;;) {
       const roles = this.#roles();
       const region = this.#region(roles, options.cpl);
@@ -98,15 +103,19 @@ export class RegionGenerator {
   #roles(): Roles {
     const random = this.#random;
     const stack = random.below(4) !== 0;
-    const order = shuffled([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], random);
-    const pointers = [...order.splice(0, 2 + random.below(2)), ...(stack ? [RSP] : [])];
-    const indexes = order.splice(0, 1 + random.below(2));
+    const few = this.bits === 32 ? 1 : 0;
+    const order = shuffled(
+      [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].slice(0, this.bits === 64 ? 15 : 7),
+      random,
+    );
+    const pointers = [...order.splice(0, 2 - few + random.below(2)), ...(stack ? [RSP] : [])];
+    const indexes = order.splice(0, 1 - few + random.below(2));
     return { pointers, indexes, data: stack ? order : [...order, RSP], stack };
   }
 
   #region(roles: Roles, cpl: 0 | 3): Region {
     const random = this.#random;
-    const draft = new RegionDraft(random, roles, cpl);
+    const draft = new RegionDraft(random, roles, cpl, this.bits);
     const parts = random.below(24) === 0 ? 30 : 3 + random.below(5);
     for (let i = 0; i < parts; i++) {
       this.#body(draft, 1 + random.below(3));
@@ -148,18 +157,20 @@ export class RegionGenerator {
 
   #state(roles: Roles): InitialState {
     const random = this.#random;
-    const gpr = Array.from({ length: 16 }, (_, number) => {
+    const gpr = Array.from({ length: this.bits === 64 ? 16 : 8 }, (_, number) => {
       if (number === RSP && roles.stack) return this.#stackPointer();
       if (roles.pointers.includes(number)) return this.#pointer();
-      if (roles.indexes.includes(number)) return BigInt.asUintN(64, BigInt(random.below(17) - 8));
-      return interestingValue(random);
+      if (roles.indexes.includes(number)) return BigInt.asUintN(this.bits, BigInt(random.below(17) - 8));
+      return BigInt.asUintN(this.bits, interestingValue(random));
     });
+    if (this.bits === 32) gpr.push(...Array<bigint>(8).fill(0n));
     return { gpr, rflags: BigInt(0x202 | (random.nextU32() & (STATUS_FLAGS | DF))) };
   }
 
   #pointer(): bigint {
     const random = this.#random;
-    const start = random.pick([BigInt(A_ADDRESS), BigInt(B_ADDRESS), HIGH_ADDRESS]);
+    const below4G = [BigInt(A_ADDRESS), BigInt(B_ADDRESS)];
+    const start = random.pick(this.bits === 64 ? [...below4G, HIGH_ADDRESS] : below4G);
     const choice = random.below(100);
     if (choice < 80) return start + BigInt(random.below(2) * PAGE_BYTES + 0x200 + random.below(0xc00));
     if (choice < 97) return start + BigInt(PAGE_BYTES - 40 + random.below(80));

@@ -13,11 +13,12 @@ export type Step =
   | {
       readonly kind: 'instruction';
       readonly bytes: readonly number[];
-      /** A relative field, filled in when the region gets its place: distance from the end of the instruction. */
+      /** A field filled in when the region gets its place: distance from the end of the instruction, or the address itself. */
       readonly relative?: {
         readonly at: number;
         readonly bytes: 1 | 4;
         readonly to: { readonly label: number } | { readonly address: number };
+        readonly absolute?: boolean;
       };
       readonly effect: FlagEffect;
       /** The written flags may also stay as they were (a shift by an unknown count, a rep prefix). */
@@ -65,7 +66,7 @@ export function place(region: Region, address: number): PlacedRegion {
     const { to } = step.relative;
     const target = 'label' in to ? labels.get(to.label) : to.address;
     if (target === undefined) throw new Error('a region refers to a label it does not have');
-    const distance = target - (start + step.bytes.length);
+    const distance = step.relative.absolute === true ? target : target - (start + step.bytes.length);
     const field = start - address + step.relative.at;
     if (step.relative.bytes === 4) view.setInt32(field, distance, true);
     else if (distance === (distance << 24) >> 24) view.setInt8(field, distance);

@@ -28,8 +28,7 @@ describe.skipIf(missing !== undefined && !process.env.CI)(
           ? { ...outcome, gpr: outcome.gpr.with(9, (outcome.gpr[9] ?? 0n) ^ 1n) }
           : outcome,
       );
-    const batch = makeBatch(new RegionGenerator(new SeededRandom(3)), {
-      bits: 64,
+    const batch = makeBatch(new RegionGenerator(new SeededRandom(3), 64), {
       cpl: 3,
       cases: 400,
       statesPerRegion: 2,

@@ -1,4 +1,5 @@
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
+import type { Bits } from './assembler.js';
 import { type Batch, singleCase } from './batch.js';
 import { compared, type Difference, differences } from './compare.js';
 import type { Outcome } from './native-host.js';
@@ -18,7 +19,7 @@ export interface Mismatch {
 }
 
 /** A region in Intel syntax, one line an instruction, with addresses and bytes. */
-export function disassembleRegion(region: Region, placed: PlacedRegion, bits: 64): string {
+export function disassembleRegion(region: Region, placed: PlacedRegion, bits: Bits): string {
   const formatter = new Formatter(FormatterSyntax.Intel);
   formatter.spaceAfterOperandSeparator = true;
   const lines = region.flatMap((step, i) => {

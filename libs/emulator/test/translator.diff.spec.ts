@@ -14,9 +14,9 @@ const cases = Number(process.env.PVTRAIL_DIFF_CASES ?? DEFAULT_CASES);
 const seed = Number(process.env.PVTRAIL_DIFF_SEED ?? DEFAULT_SEED);
 const missing = whyNoNativeHost();
 
-describe.skipIf(missing !== undefined && !process.env.CI)(
-  `translator and host CPU${missing ? ` (skipped, because ${missing})` : ''}`,
-  () => {
+describe.skipIf(missing !== undefined && !process.env.CI).each([64, 32] as const)(
+  `translator and host CPU in %i-bit code${missing ? ` (skipped, because ${missing})` : ''}`,
+  (bits) => {
     const native = missing ? undefined : new NativeHost();
     const coverage = new Coverage();
     afterAll(() => native?.close());
@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined && !process.env.CI)(
         if (!native) throw new Error(`cases cannot run natively: ${missing}`);
         const { done, mismatches } = runDifferential(
           native,
-          { cases, seed, maxMismatches: REPORTED_MISMATCHES },
+          { bits, cases, seed, maxMismatches: REPORTED_MISMATCHES },
           coverage,
         );
         const reports = mismatches.map((mismatch) => {
@@ -47,7 +47,7 @@ describe.skipIf(missing !== undefined && !process.env.CI)(
     it.runIf(cases === DEFAULT_CASES && seed === DEFAULT_SEED)(
       'cover every instruction, operand kind and width of the committed table',
       async () => {
-        await expect(coverage.text()).toMatchFileSnapshot(join(import.meta.dirname, 'golden/coverage-64.txt'));
+        await expect(coverage.text()).toMatchFileSnapshot(join(import.meta.dirname, `golden/coverage-${bits}.txt`));
       },
     );
   },

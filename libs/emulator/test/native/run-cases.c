@@ -12,6 +12,7 @@
  * A case runs until it raises an exception; its memory is put back afterwards. Vector 255: it did not end within its time.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x31445650, VERSION = 1, PAGE = 4096, VECTOR_TIMEOUT = 255, VECTOR_SS = 12, SEGMENT_64 = 0x33, SEGMENT_32 = 0x23 };
+enum { MAGIC = 0x31445650, VERSION = 1, PAGE = 4096, VECTOR_TIMEOUT = 255, VECTOR_SS = 12, SEGMENT_64 = 0x33, SEGMENT_32 = 0x23, SET_THREAD_AREA_32 = 243 };
 
 struct batch { uint32_t magic, version, bits, areas, cases, zero; uint64_t gs_base; };
 struct area_header { uint64_t address; uint32_t pages, protection; };
@@ -36,6 +37,7 @@ struct far_pointer { uint32_t offset; uint16_t selector; } __attribute__((packed
 
 __attribute__((visibility("hidden"))) uint64_t guest_gpr[16], guest_flags, guest_rip, host_stack;
 __attribute__((visibility("hidden"))) struct far_pointer guest_far;
+__attribute__((visibility("hidden"))) uint32_t guest_gs;
 void enter_64(void);
 void enter_32(void);
 void leave(void);
@@ -54,7 +56,7 @@ __asm__(
     "  mov guest_gpr+32(%rip), %rsp\n"
     ".endm\n"
     "enter_64: save_host; load_guest; jmp *guest_rip(%rip)\n"
-    "enter_32: save_host; mov $0x2b, %eax; mov %eax, %ds; mov %eax, %es; load_guest; ljmp *guest_far(%rip)\n"
+    "enter_32: save_host; mov $0x2b, %eax; mov %eax, %ds; mov %eax, %es; mov guest_gs(%rip), %gs; load_guest; ljmp *guest_far(%rip)\n"
     "leave: pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n");
 
 static struct outcome outcome;
@@ -141,6 +143,19 @@ static void run_case(const struct test_case *test, uint32_t bits) {
   if (bits == 64) enter_64(); else enter_32();
 }
 
+/* The selector of a flat data segment at a base: a call of the 32-bit interface, whose argument lies below 4 GiB. */
+static uint32_t flat_segment(uint32_t base) {
+  struct user_desc *segment = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  if (segment == MAP_FAILED) fail("no memory below 4 GiB");
+  *segment = (struct user_desc){.entry_number = -1U, .base_addr = base, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1};
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(SET_THREAD_AREA_32), "b"(segment) : "memory", "r8", "r9", "r10", "r11");
+  if (result) fail("there is no segment for gs in 32-bit code");
+  uint32_t selector = segment->entry_number * 8 + 3;
+  munmap(segment, PAGE);
+  return selector;
+}
+
 int main(void) {
   struct batch batch;
   read_all(&batch, sizeof batch);
@@ -156,7 +171,7 @@ int main(void) {
   read_all(cases, (size_t)batch.cases * sizeof *cases);
   struct change *changes = calloc(words, sizeof *changes);
   if (!changes) fail("out of memory");
-  syscall(SYS_arch_prctl, ARCH_SET_GS, batch.gs_base);
+  if (batch.bits == 64) syscall(SYS_arch_prctl, ARCH_SET_GS, batch.gs_base); else guest_gs = flat_segment((uint32_t)batch.gs_base);
 
   stack_t alternate = {.ss_sp = malloc(1 << 20), .ss_size = 1 << 20};
   sigaltstack(&alternate, 0);
