@@ -45,6 +45,10 @@ describe('a data folder', () => {
     expect(refused(file)).toMatch(/^pvtrail: log\/unavailable: .*EEXIST/);
   });
 
+  it.runIf(process.platform === 'linux')('that cannot be made is refused at once', () => {
+    expect(refused('/proc/nowhere')).toMatch(/^pvtrail: log\/unavailable: .*ENOENT.*mkdir '\/proc\/nowhere'\n$/);
+  });
+
   it('of an interrupted run is gone on with by the same command', async () => {
     const folder = path.join(root, 'interrupted');
     const args = ['run', '--workload', 'mix', '--iterations', '10', '--keep-trace', '--json'];

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { AppError } from '@pvtrail/primitives';
+import { makeFolder } from '@pvtrail/primitives/node';
 import type { Session } from 'chdb';
 import { asStoreError } from './clickhouse-errors.js';
 
@@ -9,7 +10,7 @@ const LEAST_FREE_BYTES = 1 << 20;
 
 const prepareFolder = (folder: string): void => {
   try {
-    fs.mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     fs.accessSync(folder, fs.constants.W_OK);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') throw asStoreError(error);

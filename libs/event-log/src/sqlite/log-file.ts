@@ -1,8 +1,8 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Message } from '@pvtrail/contracts';
 import { AppError } from '@pvtrail/primitives';
+import { makeFolder } from '@pvtrail/primitives/node';
 import type { LogRecord } from '../port.js';
 import { SCHEMA, SCHEMA_VERSION } from './schema.js';
 import { translated } from './sqlite-errors.js';
@@ -36,7 +36,7 @@ export class LogFile {
   constructor({ file, access, maxBytes }: LogFileOptions) {
     this.#file = file;
     this.#db = translated(file, () => {
-      if (access === 'write') fs.mkdirSync(path.dirname(file), { recursive: true });
+      if (access === 'write') makeFolder(path.dirname(file));
       return new DatabaseSync(file, { readOnly: access === 'read', timeout: BUSY_TIMEOUT_MS });
     });
     try {

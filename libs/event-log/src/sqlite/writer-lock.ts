@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeFolder } from '@pvtrail/primitives/node';
 import { translated } from './sqlite-errors.js';
 
 /**
@@ -10,7 +10,7 @@ import { translated } from './sqlite-errors.js';
  */
 export const lockWriter = (file: string): (() => void) => {
   return translated(file, () => {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     const lock = new DatabaseSync(`${file}.lock`, { timeout: 0 });
     try {
       lock.exec('BEGIN EXCLUSIVE');
