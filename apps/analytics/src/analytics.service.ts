@@ -64,12 +64,13 @@ export class AnalyticsService {
 
   /** Rejects when the service cannot go on. */
   get finished(): Promise<unknown> {
-    return Promise.race([this.#copier, ...this.#consumers].map(({ finished }) => finished));
+    return Promise.all([this.#copier, ...this.#consumers].map(({ finished }) => finished));
   }
 
+  /** Ends everything, also after a failure, which `finished` tells. */
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.#copier, ...this.#consumers].map((consumer) => consumer.stop()));
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.allSettled([this.#copier, ...this.#consumers].map((consumer) => consumer.stop()));
+    await Promise.allSettled(this.#workers.map((worker) => worker.terminate()));
   }
 
   async #handleEvents({ records }: Batch): Promise<undefined> {
@@ -94,10 +95,8 @@ export class AnalyticsService {
       const { chunk, value } = fromChunkMessage(record);
       const guest = await this.#guest(chunk.guestId);
       if (guest === undefined) return;
-      if (await guest.analysis.add(chunk, value, record)) {
-        guest.traceStored = true;
-        await this.#completeIfAll(guest);
-      }
+      if (await guest.analysis.add(chunk, value, record)) guest.traceStored = true;
+      await this.#completeIfAll(guest);
     }
   }
 

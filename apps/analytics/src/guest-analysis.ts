@@ -1,4 +1,4 @@
-import type { ChunkRow, ColumnStore } from '@pvtrail/column-store';
+import type { ChunkRow, ColumnStore, Unit } from '@pvtrail/column-store';
 import type { ChunkProduced, GuestId } from '@pvtrail/contracts';
 import type { LogRecord } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
@@ -14,6 +14,8 @@ export class GuestAnalysis {
   readonly #store: ColumnStore;
   #nextChunk: number;
   #rows: ChunkRow[] = [];
+  /** Analysed, but the store did not take it: the simulator is past it, so it is kept until it is stored. */
+  #unstored: Unit | undefined;
   /** Where in the log the first chunk lies that is not stored yet. */
   #held: Pick<LogRecord, 'partition' | 'offset'> | undefined;
 
@@ -30,11 +32,12 @@ export class GuestAnalysis {
   }
 
   /**
-   * Analyses a chunk and stores its unit when it is the unit's last.
+   * Analyses a chunk and stores its unit when it is the unit's last. When storing fails, the chunk may come again.
    * @returns whether the guest's trace is stored completely now
    * @throws AppError `trace/discontinuous` when chunks are missing before it
    */
   async add(chunk: ChunkProduced, value: Uint8Array, place: Pick<LogRecord, 'partition' | 'offset'>): Promise<boolean> {
+    if (this.#unstored !== undefined && (await this.#storeUnit(this.#unstored))) return true;
     if (chunk.sequence < this.#nextChunk) return false;
     if (chunk.sequence > this.#nextChunk) {
       throw new AppError(
@@ -51,14 +54,20 @@ export class GuestAnalysis {
     if (result === undefined) return false;
     const chunks = this.#rows;
     this.#rows = [];
-    await this.#store.insertUnit({
+    return this.#storeUnit({
       guestId: this.#guestId,
       unit: Math.floor(sequence / CHUNKS_PER_UNIT),
       chunks,
       ...result,
       last,
     });
+  }
+
+  async #storeUnit(unit: Unit): Promise<boolean> {
+    this.#unstored = unit;
+    await this.#store.insertUnit(unit);
+    this.#unstored = undefined;
     this.#held = undefined;
-    return last;
+    return unit.last;
   }
 }

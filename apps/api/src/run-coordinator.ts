@@ -86,8 +86,9 @@ export class RunCoordinator {
     return this.#consumer.finished;
   }
 
+  /** Ends, also after a failure, which `finished` tells. */
   async onApplicationShutdown(): Promise<void> {
-    await this.#consumer.stop();
+    await Promise.allSettled([this.#consumer.stop()]);
   }
 
   /** @throws AppError `image/missing` for guests whose kernel is not there, `input/invalid` for too large fleets */

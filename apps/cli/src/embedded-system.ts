@@ -17,6 +17,7 @@ export interface EmbeddedSystem {
   readonly answers: Answers;
   /** Rejects when one of the services cannot go on. */
   readonly failed: Promise<never>;
+  /** Ends the services and closes log and store. @throws what a service could not go on from */
   close(): Promise<void>;
 }
 
@@ -38,7 +39,12 @@ class EmbeddedModule {}
 /** All four services in this process, over an embedded log and store. @throws AppError `log/*`, `store/*` */
 export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<EmbeddedSystem> => {
   const log = openSqliteLog({ file: path.join(options.dataFolder, 'events.sqlite') });
-  const store = await openColumnStore({ path: path.join(options.dataFolder, 'store') });
+  const store = await openColumnStore({ path: path.join(options.dataFolder, 'store') }).catch(
+    async (error: unknown) => {
+      await log.close();
+      throw error;
+    },
+  );
   const trace = new MemoryTransport();
   const app = await NestFactory.createApplicationContext(
     {
@@ -64,7 +70,10 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
     app.get(GuestRunnerService),
   ];
   const failed = Promise.race(services.map((service) => service.finished.then(() => new Promise<never>(() => {}))));
-  failed.catch(() => {});
+  let failure: { readonly error: unknown } | undefined;
+  failed.catch((error: unknown) => {
+    failure = { error };
+  });
   return {
     log,
     store,
@@ -75,6 +84,8 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
       await app.close();
       await log.close();
       await store.close();
+      // Also one that came up while the services copied what was left.
+      if (failure !== undefined) throw failure.error;
     },
   };
 };

@@ -49,13 +49,13 @@ export class GuestRunnerService {
   }
 
   /** Rejects when the runner cannot go on. */
-  get finished(): Promise<void> {
-    return Promise.race([this.#consumer.finished, this.#patches.finished, this.#broken.promise]);
+  get finished(): Promise<unknown> {
+    return Promise.all([this.#consumer.finished, this.#patches.finished, this.#broken.promise]);
   }
 
+  /** Ends everything, also after a failure, which `finished` tells. */
   async onApplicationShutdown(): Promise<void> {
-    await this.#consumer.stop();
-    await this.#patches.stop();
+    await Promise.allSettled([this.#consumer.stop(), this.#patches.stop()]);
     await this.#pool.close();
   }
 

@@ -41,8 +41,9 @@ export class PatcherService {
     return this.#consumer.finished;
   }
 
+  /** Ends, also after a failure, which `finished` tells. */
   async onApplicationShutdown(): Promise<void> {
-    await this.#consumer.stop();
+    await Promise.allSettled([this.#consumer.stop()]);
   }
 
   async #handle({ records }: Batch): Promise<undefined> {
