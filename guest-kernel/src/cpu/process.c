@@ -32,7 +32,7 @@ static always_inline void load_fs(u32 selector)
 }
 
 /* A base below 4 GiB goes to a segment of the task's own, a higher one to the base register. */
-noinline long sys_arch_prctl(ulong code, ulong address)
+noinline asmlinkage long sys_arch_prctl(ulong code, ulong address)
 {
 	struct thread *thread = &current->thread;
 
@@ -114,13 +114,13 @@ noinline void copy_thread(struct task *task, struct regs *regs)
 	ulong *stack = (ulong *)child;
 
 	*child = *regs;
-	child->rax = 0;
+	child->ax = 0;
 	task->thread.sp0 = top;
-	task->thread.user_rsp = regs->rsp;
+	task->thread.user_rsp = regs->sp;
 	task->thread.fs_index = read_fs();
 	task->thread.gs_index = read_gs();
 	*--stack = (ulong)ret_from_fork;
-	for (u32 i = 0; i < 6; i++)
+	for (u32 i = 0; i < SWITCH_WORDS; i++)
 		*--stack = 0;
 	task->sp = (ulong)stack;
 }

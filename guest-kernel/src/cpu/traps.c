@@ -8,10 +8,10 @@ struct exception_entry {
 extern const struct exception_entry exception_table[], exception_table_end[];
 void do_trap(struct regs *regs, ulong code, u32 vector);
 
-noinline ulong search_exception_table(ulong rip)
+noinline ulong search_exception_table(ulong ip)
 {
 	for (const struct exception_entry *entry = exception_table; entry < exception_table_end; entry++)
-		if (entry->from == rip)
+		if (entry->from == ip)
 			return entry->to;
 	return 0;
 }
@@ -26,8 +26,8 @@ noinline void do_trap(struct regs *regs, ulong code, u32 vector)
 		user_fault_signal(regs, vector == 7 ? SIGKILL : SIGSEGV);
 		return;
 	}
-	fixup = search_exception_table(regs->rip);
+	fixup = search_exception_table(regs->ip);
 	if (!fixup)
-		panic("exception in the kernel", (ulong)vector << 56 | (regs->rip & 0xffffffff));
-	regs->rip = fixup;
+		panic("exception in the kernel", (ulong)vector << (BITS_PER_LONG - 8) | (regs->ip & (BITS64 ? 0xffffffff : 0xffffff)));
+	regs->ip = fixup;
 }

@@ -2,10 +2,11 @@
 #include "sched.h"
 
 #define PROGRAM_MAGIC 0x31474f5250545650ul
-#define PROGRAM_BASE 0x400000ul
+#define PROGRAM_BASE (BITS64 ? 0x400000ul : 0x08048000ul)
 
 struct program_head {
-	u64 magic, entry, text_end, data_end, bss_end;
+	u64 magic;
+	ulong entry, text_end, data_end, bss_end;
 };
 
 noinline ssize_t kernel_read(struct file *file, ulong offset, void *buffer, size_t count)
@@ -86,13 +87,7 @@ noinline ulong exec_load(const char *path, struct regs *regs, const void *argume
 	if (error)
 		return error;
 	memset(regs, 0, sizeof(*regs));
-	regs->rdi = (STACK_TOP - size) & ~15ul;
-	regs->rsi = size;
-	regs->rsp = regs->rdi - 16;
-	regs->rip = head.entry;
-	regs->cs = USER_CS;
-	regs->ss = USER_DS;
-	regs->eflags = EFLAGS_IF | 2;
+	start_registers(regs, head.entry, (STACK_TOP - size) & ~15ul, size);
 	current->flags &= ~PF_FORKNOEXEC;
-	return copy_to_user((void *)regs->rdi, arguments, size);
+	return copy_to_user((void *)((STACK_TOP - size) & ~15ul), arguments, size);
 }

@@ -2,12 +2,12 @@
 #include "sched.h"
 #include "syscalls.h"
 
-long sys_open(const char *path, u32 mode);
-long sys_close(u32 fd);
-long sys_read(u32 fd, char *buffer, size_t count);
-long sys_write(u32 fd, const char *buffer, size_t count);
-long sys_lseek(u32 fd, long offset, u32 whence);
-long sys_fstat(u32 fd, struct file_status *status);
+asmlinkage long sys_open(const char *path, u32 mode);
+asmlinkage long sys_close(u32 fd);
+asmlinkage long sys_read(u32 fd, char *buffer, size_t count);
+asmlinkage long sys_write(u32 fd, const char *buffer, size_t count);
+asmlinkage long sys_lseek(u32 fd, long offset, u32 whence);
+asmlinkage long sys_fstat(u32 fd, struct file_status *status);
 
 #define PATH_MAX 64
 
@@ -41,7 +41,7 @@ static noinline bool get_path(char *path, const char *user)
 	return false;
 }
 
-noinline long sys_open(const char *user_path, u32 mode)
+noinline asmlinkage long sys_open(const char *user_path, u32 mode)
 {
 	char path[PATH_MAX];
 	struct file *file;
@@ -63,7 +63,7 @@ noinline long sys_open(const char *user_path, u32 mode)
 	return fd;
 }
 
-noinline long sys_close(u32 fd)
+noinline asmlinkage long sys_close(u32 fd)
 {
 	return file_close(current->files, fd);
 }
@@ -79,7 +79,7 @@ static noinline int rw_verify_area(struct file *file, const char *buffer, size_t
 	return 0;
 }
 
-noinline long sys_read(u32 fd, char *buffer, size_t count)
+noinline asmlinkage long sys_read(u32 fd, char *buffer, size_t count)
 {
 	struct file *file = fget(fd);
 	ssize_t result;
@@ -96,7 +96,7 @@ noinline long sys_read(u32 fd, char *buffer, size_t count)
 	return result;
 }
 
-noinline long sys_write(u32 fd, const char *buffer, size_t count)
+noinline asmlinkage long sys_write(u32 fd, const char *buffer, size_t count)
 {
 	struct file *file = fget(fd);
 	ssize_t result;
@@ -113,7 +113,7 @@ noinline long sys_write(u32 fd, const char *buffer, size_t count)
 	return result;
 }
 
-noinline long sys_lseek(u32 fd, long offset, u32 whence)
+noinline asmlinkage long sys_lseek(u32 fd, long offset, u32 whence)
 {
 	struct file *file = fget(fd);
 	long position = -EINVAL;
@@ -134,7 +134,7 @@ noinline long sys_lseek(u32 fd, long offset, u32 whence)
 	return position;
 }
 
-noinline long sys_fstat(u32 fd, struct file_status *user)
+noinline asmlinkage long sys_fstat(u32 fd, struct file_status *user)
 {
 	struct file *file = fget(fd);
 	struct file_status status;

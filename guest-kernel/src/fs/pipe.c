@@ -1,7 +1,7 @@
 /* Pipes: a ring of pages between readers and writers. */
 #include "sched.h"
 
-long sys_pipe(int *fds);
+asmlinkage long sys_pipe(int *fds);
 
 #define PIPE_BUFFERS 16
 
@@ -247,7 +247,7 @@ static noinline struct inode *pipe_inode(void)
 	return inode;
 }
 
-noinline long sys_pipe(int *user)
+noinline asmlinkage long sys_pipe(int *user)
 {
 	struct inode *inode = pipe_inode();
 	int fds[2];

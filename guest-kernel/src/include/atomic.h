@@ -59,19 +59,19 @@ static always_inline bool atomic_add_negative(int n, atomic_t *v)
 
 static always_inline void set_bit(long bit, volatile ulong *word)
 {
-	asm volatile("lock btsq %1, %0" : "+m"(*word) : "Ir"(bit) : "memory", "cc");
+	asm volatile("lock bts" LONG_SUFFIX " %1, %0" : "+m"(*word) : "Ir"(bit) : "memory", "cc");
 }
 
 static always_inline void clear_bit(long bit, volatile ulong *word)
 {
-	asm volatile("lock btrq %1, %0" : "+m"(*word) : "Ir"(bit) : "memory", "cc");
+	asm volatile("lock btr" LONG_SUFFIX " %1, %0" : "+m"(*word) : "Ir"(bit) : "memory", "cc");
 }
 
 static always_inline bool test_and_set_bit(long bit, volatile ulong *word)
 {
 	bool was;
 
-	asm volatile("lock btsq %2, %0\n\tsetc %1" : "+m"(*word), "=qm"(was) : "Ir"(bit) : "memory", "cc");
+	asm volatile("lock bts" LONG_SUFFIX " %2, %0\n\tsetc %1" : "+m"(*word), "=qm"(was) : "Ir"(bit) : "memory", "cc");
 	return was;
 }
 
@@ -79,7 +79,7 @@ static always_inline bool test_and_clear_bit(long bit, volatile ulong *word)
 {
 	bool was;
 
-	asm volatile("lock btrq %2, %0\n\tsetc %1" : "+m"(*word), "=qm"(was) : "Ir"(bit) : "memory", "cc");
+	asm volatile("lock btr" LONG_SUFFIX " %2, %0\n\tsetc %1" : "+m"(*word), "=qm"(was) : "Ir"(bit) : "memory", "cc");
 	return was;
 }
 
@@ -90,8 +90,21 @@ static always_inline bool test_bit(long bit, const volatile ulong *word)
 
 static always_inline ulong exchange(volatile ulong *word, ulong value)
 {
-	asm volatile("xchgq %0, %1" : "+r"(value), "+m"(*word) : : "memory");
+	asm volatile("xchg %0, %1" : "+r"(value), "+m"(*word) : : "memory");
 	return value;
+}
+
+/* Number of the lowest bit set; the word is not 0. */
+static always_inline int lowest_bit(ulong word)
+{
+	int bit;
+
+#if BITS64
+	asm("bsfq %1, %q0" : "=r"(bit) : "r"(word) : "cc");
+#else
+	asm("bsfl %1, %0" : "=r"(bit) : "r"(word) : "cc");
+#endif
+	return bit;
 }
 
 static always_inline void cpu_relax(void)

@@ -32,7 +32,9 @@ struct page {
 	ulong index; /* offset in the mapping in pages; order of a free block */
 	struct list_head lru;
 	ulong private;
+#if BITS64
 	ulong pad;
+#endif
 };
 
 #define MAX_ORDER 11
@@ -138,8 +140,13 @@ void kmem_init(void);
 #define MAP_FIXED 0x10ul
 #define MAP_ANONYMOUS 0x20ul
 
+#if BITS64
 #define MMAP_BASE 0x00002aaaaaaaa000ul
 #define STACK_TOP 0x00007fffffff0000ul
+#else
+#define MMAP_BASE 0x40000000ul
+#define STACK_TOP 0xbfff0000ul
+#endif
 #define STACK_LIMIT (1ul << 20)
 
 struct file;
@@ -240,8 +247,13 @@ void free_pgtables(struct mmu_gather *tlb, struct vma *vma, ulong floor, ulong c
 #define VM_FAULT_SIGBUS 1
 #define VM_FAULT_OOM 2
 int handle_mm_fault(struct mm *mm, struct vma *vma, ulong address, bool write);
+#if PAGETABLE_LEVELS == 4
 pud_t *pud_alloc(struct mm *mm, pgd_t *pgd, ulong address);
 pmd_t *pmd_alloc(struct mm *mm, pud_t *pud, ulong address);
+#else
+#define pud_alloc(mm, pgd, address) pud_offset(pgd, address)
+#define pmd_alloc(mm, pud, address) pmd_offset(pud, address)
+#endif
 pte_t *pte_alloc(struct mm *mm, pmd_t *pmd, ulong address);
 pgd_t *pgd_alloc(struct mm *mm);
 void pgd_free(struct mm *mm, pgd_t *pgd);

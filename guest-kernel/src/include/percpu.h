@@ -1,4 +1,4 @@
-/* The area of the one CPU, reached through %gs. */
+/* The area of the one CPU, reached through %gs on 64 bit and %fs on 32 bit. */
 #ifndef PERCPU_H
 #define PERCPU_H
 
@@ -42,11 +42,13 @@ struct cpu_usage {
 
 struct cpu_area {
 	struct task *task;
+#if BITS64
 	ulong kernel_stack;
 	ulong user_rsp;
 	int irq_count;
 	int cpu;
 	void *irq_stack;
+#endif
 	struct cpu_area *self;
 #if GUEST_XEN
 	struct vcpu_info *vcpu;
@@ -68,11 +70,18 @@ struct cpu_area {
 
 extern struct cpu_area cpu0;
 
+#if BITS64
+#define PER_CPU(offset) "%%gs:%c" offset
+#else
+#define PER_CPU(offset) "%%fs:%c" offset
+#endif
+#define EVENT_COUNTER(event) "i"(offsetof(struct cpu_area, events) + sizeof(ulong) * event)
+
 static always_inline struct cpu_area *this_cpu(void)
 {
 	struct cpu_area *cpu;
 
-	asm("movq %%gs:%c1, %0" : "=r"(cpu) : "i"(CPU_SELF));
+	asm("mov " PER_CPU("1") ", %0" : "=r"(cpu) : "i"(CPU_SELF));
 	return cpu;
 }
 
@@ -80,7 +89,7 @@ static always_inline struct task *get_current(void)
 {
 	struct task *task;
 
-	asm("movq %%gs:%c1, %0" : "=r"(task) : "i"(CPU_CURRENT));
+	asm("mov " PER_CPU("1") ", %0" : "=r"(task) : "i"(CPU_CURRENT));
 	return task;
 }
 
@@ -88,12 +97,12 @@ static always_inline struct task *get_current(void)
 
 static always_inline void count_event(enum vm_event event)
 {
-	asm volatile("incq %%gs:%c0" : : "i"(offsetof(struct cpu_area, events) + 8 * event) : "cc");
+	asm volatile("inc" LONG_SUFFIX " " PER_CPU("0") : : EVENT_COUNTER(event) : "cc");
 }
 
 static always_inline void count_events(enum vm_event event, ulong n)
 {
-	asm volatile("addq %1, %%gs:%c0" : : "i"(offsetof(struct cpu_area, events) + 8 * event), "r"(n) : "cc");
+	asm volatile("add %1, " PER_CPU("0") : : EVENT_COUNTER(event), "r"(n) : "cc");
 }
 
 #endif

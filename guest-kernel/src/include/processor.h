@@ -6,44 +6,11 @@
 
 #define CR0_TS 8ul
 
-#define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define MSR_SYSCALL_MASK 0xc0000084
-#define MSR_FS_BASE 0xc0000100
-#define MSR_GS_BASE 0xc0000101
-#define MSR_KERNEL_GS_BASE 0xc0000102
-
-struct regs {
-	ulong r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax;
-	ulong rip, cs, eflags, rsp, ss;
-};
-
-struct desc_ptr {
-	u16 size;
-	u64 address;
-} __attribute__((packed));
-
-struct gate {
-	u16 offset_low, selector, flags, offset_mid;
-	u32 offset_high, zero;
-};
-
-struct tss {
-	u32 reserved0;
-	u64 sp0, sp1, sp2, reserved1, ist[7];
-	u32 reserved2, reserved3;
-	u16 reserved4, io_bitmap_base;
-} __attribute__((packed));
-
-/* What a task keeps of the CPU while it does not run, beyond its kernel stack. */
-struct thread {
-	u64 tls[3];
-	ulong sp0;
-	ulong user_rsp;
-	ulong fs, gs;
-	u16 fs_index, gs_index;
-};
+#if BITS64
+#include "processor_64.h"
+#else
+#include "processor_32.h"
+#endif
 
 static always_inline bool user_mode(const struct regs *regs)
 {
@@ -73,52 +40,52 @@ static always_inline ulong do_read_cr0(void)
 {
 	ulong value;
 
-	asm volatile("movq %%cr0, %0" : "=r"(value) : : "memory");
+	asm volatile("mov %%cr0, %0" : "=r"(value) : : "memory");
 	return value;
 }
 
 static always_inline void do_write_cr0(ulong value)
 {
-	asm volatile("movq %0, %%cr0" : : "r"(value) : "memory");
+	asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
 static always_inline ulong do_read_cr2(void)
 {
 	ulong value;
 
-	asm volatile("movq %%cr2, %0" : "=r"(value) : : "memory");
+	asm volatile("mov %%cr2, %0" : "=r"(value) : : "memory");
 	return value;
 }
 
 static always_inline void do_write_cr2(ulong value)
 {
-	asm volatile("movq %0, %%cr2" : : "r"(value) : "memory");
+	asm volatile("mov %0, %%cr2" : : "r"(value) : "memory");
 }
 
 static always_inline ulong do_read_cr3(void)
 {
 	ulong value;
 
-	asm volatile("movq %%cr3, %0" : "=r"(value) : : "memory");
+	asm volatile("mov %%cr3, %0" : "=r"(value) : : "memory");
 	return value;
 }
 
 static always_inline void do_write_cr3(ulong value)
 {
-	asm volatile("movq %0, %%cr3" : : "r"(value) : "memory");
+	asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
 static always_inline ulong do_read_cr4(void)
 {
 	ulong value;
 
-	asm volatile("movq %%cr4, %0" : "=r"(value) : : "memory");
+	asm volatile("mov %%cr4, %0" : "=r"(value) : : "memory");
 	return value;
 }
 
 static always_inline void do_write_cr4(ulong value)
 {
-	asm volatile("movq %0, %%cr4" : : "r"(value) : "memory");
+	asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
 }
 
 static always_inline void do_clts(void)
@@ -185,7 +152,6 @@ static always_inline void do_write_idt_entry(struct gate *table, int index, cons
 
 /* Clears or installs the descriptor of a local table; with no entries there is only the null selector to load. */
 void native_set_ldt(const void *ldt, u32 entries);
-void native_load_gs_index(u32 selector);
 void native_load_tls(struct thread *thread, u32 cpu);
 
 #if CONFIG_PARAVIRT
@@ -197,22 +163,21 @@ void native_load_tls(struct thread *thread, u32 cpu);
 #define read_cr2() PV_CALL0(pv_mmu_ops.read_cr2)
 #define read_cr3() PV_CALL0(pv_mmu_ops.read_cr3)
 #define write_cr3(v) ((void)PV_CALL1(pv_mmu_ops.write_cr3, v))
-#define read_msr(msr, error) PV_CALL2(pv_cpu_ops.read_msr, msr, error)
+#define read_msr(msr, error) PV_CALL2_U64(pv_cpu_ops.read_msr, msr, error)
 #define write_msr(msr, low, high) ((int)PV_CALL3(pv_cpu_ops.write_msr, msr, low, high))
-#define read_tsc() PV_CALL0(pv_cpu_ops.read_tsc)
+#define read_tsc() PV_CALL0_U64(pv_cpu_ops.read_tsc)
 #define load_gdt(d) ((void)PV_CALL1(pv_cpu_ops.load_gdt, d))
 #define load_idt(d) ((void)PV_CALL1(pv_cpu_ops.load_idt, d))
 #define load_tr_desc() ((void)PV_CALL0(pv_cpu_ops.load_tr_desc))
 #define set_ldt(l, n) ((void)PV_CALL2(pv_cpu_ops.set_ldt, l, n))
 #define load_tls(t, cpu) ((void)PV_CALL2(pv_cpu_ops.load_tls, t, cpu))
-#define load_gs_index(s) ((void)PV_CALL1(pv_cpu_ops.load_gs_index, s))
 #define write_gdt_entry(t, i, d) ((void)PV_CALL4(pv_cpu_ops.write_gdt_entry, t, i, d, 0))
 #define write_idt_entry(t, i, g) ((void)PV_CALL3(pv_cpu_ops.write_idt_entry, t, i, g))
 #define load_sp0(tss, thread) ((void)PV_CALL2(pv_cpu_ops.load_sp0, tss, thread))
 #define pv_cpuid(a, b, c, d) ((void)PV_CALL4(pv_cpu_ops.cpuid, a, b, c, d))
 #define enter_lazy_cpu_mode() ((void)PV_CALL0(pv_cpu_ops.lazy_mode.enter))
 #define leave_lazy_cpu_mode() ((void)PV_CALL0(pv_cpu_ops.lazy_mode.leave))
-#define pv_sched_clock() PV_CALL0(pv_time_ops.sched_clock)
+#define pv_sched_clock() PV_CALL0_U64(pv_time_ops.sched_clock)
 #else
 #define read_cr0() do_read_cr0()
 #define write_cr0(v) do_write_cr0(v)
@@ -230,7 +195,6 @@ void native_load_tls(struct thread *thread, u32 cpu);
 #define load_tr_desc() do_load_tr()
 #define set_ldt(l, n) native_set_ldt(l, n)
 #define load_tls(t, cpu) native_load_tls(t, cpu)
-#define load_gs_index(s) native_load_gs_index(s)
 #define write_gdt_entry(t, i, d) do_copy_entry(t, i, d)
 #define write_idt_entry(t, i, g) do_write_idt_entry(t, i, g)
 #define load_sp0(tss, thread) do_load_sp0(tss, thread)

@@ -28,6 +28,8 @@
 		rax_;                                                                                    \
 	})
 #define PV_CALL0(op) PV_STD(op)
+#define PV_CALL0_U64 PV_CALL0
+#define PV_CALL2_U64 PV_CALL2
 #define PV_CALL1(op, a) PV_STD(op, , "D"((ulong)(a)))
 #define PV_CALL2(op, a, b) PV_STD(op, , "D"((ulong)(a)), "S"((ulong)(b)))
 #define PV_CALL3(op, a, b, c) PV_STD(op, , "D"((ulong)(a)), "S"((ulong)(b)), "d"((ulong)(c)))

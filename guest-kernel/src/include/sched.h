@@ -105,10 +105,17 @@ extern u64 gdt_table[GDT_SPACE];
 
 static always_inline struct thread_info *current_thread_info(void)
 {
+#if BITS64
 	ulong top;
 
 	asm("movq %%gs:%c1, %0" : "=r"(top) : "i"(CPU_KERNEL_STACK));
 	return (struct thread_info *)(top - THREAD_SIZE);
+#else
+	struct thread_info *info;
+
+	asm("andl %%esp, %0" : "=r"(info) : "0"(-THREAD_SIZE) : "cc");
+	return info;
+#endif
 }
 
 static always_inline void set_task_flag(struct task *task, int bit) { set_bit(bit, &task->thread_info->flags); }
@@ -125,7 +132,7 @@ int try_to_wake_up(struct task *task, long states);
 void wake_up_new_task(struct task *task);
 void sched_fork(struct task *task);
 void scheduler_tick(void);
-long sys_sched_yield(void);
+asmlinkage long sys_sched_yield(void);
 u64 sched_clock(void);
 struct task *switch_stacks(struct task *prev, struct task *next);
 struct task *switch_to_task(struct task *prev, struct task *next);
@@ -179,7 +186,7 @@ void do_irq(struct regs *regs);
 void irq_init(void);
 int request_irq(u32 vector, int (*handler)(u32 vector, void *device), void *device, const char *name);
 void device_init(void);
-long sys_device(ulong rounds, ulong locks);
+asmlinkage long sys_device(ulong rounds, ulong locks);
 
 /* audit.c */
 ulong audit_syscall_entry(struct regs *regs);
@@ -190,7 +197,11 @@ void cpu_init(void);
 void traps_init(void);
 ulong search_exception_table(ulong rip);
 void user_fault_signal(struct regs *regs, int signal);
-long sys_arch_prctl(ulong code, ulong address);
+#if BITS64
+asmlinkage long sys_arch_prctl(ulong code, ulong address);
+#else
+asmlinkage long sys_set_thread_area(ulong base);
+#endif
 void copy_thread(struct task *task, struct regs *regs);
 
 #endif

@@ -17,7 +17,9 @@
 #define SYS_EXIT 12
 #define SYS_WAIT4 13
 #define SYS_KILL 14
+/* Thread-local storage: the two segment bases on 64 bit, a segment of the descriptor table on 32 bit. */
 #define SYS_ARCH_PRCTL 15
+#define SYS_SET_THREAD_AREA 15
 #define SYS_SLEEP 16
 #define SYS_DEVICE 17
 #define SYS_MARKER 18

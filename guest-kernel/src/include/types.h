@@ -20,6 +20,17 @@ typedef __SIZE_TYPE__ size_t;
 typedef __PTRDIFF_TYPE__ ssize_t;
 typedef _Bool bool;
 
+/* LONG_SUFFIX: of an instruction that works on a ulong. asmlinkage: arguments lie on the stack, where system call entry has them. */
+#if BITS64
+#define BITS_PER_LONG 64
+#define LONG_SUFFIX "q"
+#define asmlinkage
+#else
+#define BITS_PER_LONG 32
+#define LONG_SUFFIX "l"
+#define asmlinkage __attribute__((regparm(0)))
+#endif
+
 #define true 1
 #define false 0
 #define NULL ((void *)0)
@@ -57,6 +68,19 @@ typedef _Bool bool;
 
 #define MAX_ERRNO 4095
 #define IS_ERR_VALUE(x) ((ulong)(x) >= (ulong)-MAX_ERRNO)
+
+/* On 32 bit the compiler would call a library for a division of 64 bits: here it is two of the CPU's. */
+static always_inline u64 divide(u64 dividend, ulong divisor)
+{
+#if BITS64
+	return dividend / divisor;
+#else
+	u32 high = (u32)(dividend >> 32), low = (u32)dividend, remainder = high % divisor, quotient;
+
+	asm("divl %2" : "=a"(quotient), "+d"(remainder) : "rm"(divisor), "0"(low) : "cc");
+	return (u64)(high / divisor) << 32 | quotient;
+#endif
+}
 
 void *memset(void *dst, int byte, size_t count);
 void *memcpy(void *dst, const void *src, size_t count);

@@ -207,7 +207,7 @@ static noinline void wait_for_device(struct device *dev)
 }
 
 /* Submits `rounds` batches of `batch` requests and waits for each; returns a checksum of what completed. */
-noinline long sys_device(ulong rounds, ulong batch)
+noinline asmlinkage long sys_device(ulong rounds, ulong batch)
 {
 	ulong sum = 0;
 

@@ -149,7 +149,7 @@ static noinline void handle_edge_irq(u32 vector, struct irq_desc *desc)
 noinline void do_irq(struct regs *regs)
 {
 	struct regs *outer = irq_regs;
-	u32 vector = ~(u32)regs->orig_rax;
+	u32 vector = ~(u32)regs->orig_ax;
 
 	irq_regs = regs;
 	irq_enter();

@@ -33,15 +33,15 @@ noinline ulong audit_syscall_entry(struct regs *regs)
 	struct audit_context *context = &current->audit;
 
 	context->in_syscall = true;
-	context->number = regs->orig_rax;
-	context->arguments[0] = regs->rdi;
-	context->arguments[1] = regs->rsi;
-	context->arguments[2] = regs->rdx;
-	context->arguments[3] = regs->r10;
+	context->number = regs->orig_ax;
+	context->arguments[0] = syscall_argument0(regs);
+	context->arguments[1] = syscall_argument1(regs);
+	context->arguments[2] = syscall_argument2(regs);
+	context->arguments[3] = syscall_argument3(regs);
 	context->start = sched_clock();
 	context->count++;
-	regs->rax = (ulong)-ENOSYS;
-	return regs->orig_rax;
+	regs->ax = (ulong)-ENOSYS;
+	return regs->orig_ax;
 }
 
 noinline void audit_syscall_exit(struct regs *regs)
@@ -53,7 +53,7 @@ noinline void audit_syscall_exit(struct regs *regs)
 	if (!context->in_syscall)
 		return;
 	context->in_syscall = false;
-	context->result = (long)regs->rax;
+	context->result = (long)regs->ax;
 	if (!audit_filter(current, context->number))
 		return;
 	count_event(SYSCALLS_AUDITED);

@@ -10,7 +10,7 @@ static noinline void console_write(const char *text)
 
 static noinline void console_write_hex(ulong value)
 {
-	for (int shift = 60; shift >= 0; shift -= 4)
+	for (int shift = BITS_PER_LONG - 4; shift >= 0; shift -= 4)
 		outb(PORT_CONSOLE, (u8)"0123456789abcdef"[(value >> shift) & 15]);
 }
 

@@ -2,8 +2,8 @@
 #include "sched.h"
 
 void put_sighand(struct sighand *sighand);
-long sys_exit(int status);
-long sys_wait4(long number, int *status, ulong options);
+asmlinkage long sys_exit(int status);
+asmlinkage long sys_wait4(long number, int *status, ulong options);
 
 static noinline void exit_mm(struct task *task)
 {
@@ -74,7 +74,7 @@ noinline void do_exit(int code)
 	panic("a dead task runs", (ulong)task);
 }
 
-noinline long sys_exit(int status)
+noinline asmlinkage long sys_exit(int status)
 {
 	do_exit((status & 0xff) << 8);
 }
@@ -121,7 +121,7 @@ static noinline struct task *find_dead_child(struct task *task, long number, boo
 	return dead;
 }
 
-noinline long sys_wait4(long number, int *status, ulong options)
+noinline asmlinkage long sys_wait4(long number, int *status, ulong options)
 {
 	struct task *task = current, *dead;
 	struct wait_queue wait = { .task = task };

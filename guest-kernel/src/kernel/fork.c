@@ -168,7 +168,7 @@ noinline void first_process(void)
 	stack = (ulong *)((struct regs *)top - 1);
 	memset(stack, 0, sizeof(struct regs));
 	*--stack = (ulong)ret_from_kernel_start;
-	for (u32 i = 0; i < 6; i++)
+	for (u32 i = 0; i < SWITCH_WORDS; i++)
 		*--stack = 0;
 	task->sp = (ulong)stack;
 	link_task(task);

@@ -4,7 +4,7 @@
 #define PID_MAX 4096
 #define PID_BUCKETS 64
 
-static ulong pid_map[PID_MAX / 64];
+static ulong pid_map[PID_MAX / BITS_PER_LONG];
 static u32 last_pid;
 static struct list_head pid_hash[PID_BUCKETS];
 static spinlock_t pid_lock;
@@ -30,7 +30,7 @@ static noinline u32 alloc_pid_number(void)
 	for (u32 tried = 0; tried < PID_MAX; tried++, number++) {
 		if (number >= PID_MAX)
 			number = 1;
-		if (!test_and_set_bit(number & 63, &pid_map[number / 64])) {
+		if (!test_and_set_bit(number % BITS_PER_LONG, &pid_map[number / BITS_PER_LONG])) {
 			last_pid = number;
 			return number;
 		}
@@ -66,7 +66,7 @@ noinline void pid_free(struct pid *pid)
 	spin_lock_irqsave(&pid_lock, flags);
 	list_del(&pid->bucket);
 	spin_unlock_irqrestore(&pid_lock, flags);
-	clear_bit(pid->number & 63, &pid_map[pid->number / 64]);
+	clear_bit(pid->number % BITS_PER_LONG, &pid_map[pid->number / BITS_PER_LONG]);
 	if (atomic_dec_and_test(&pid->count))
 		kmem_cache_free(&pid_cache, pid);
 }

@@ -23,7 +23,7 @@ static struct run_queue run_queue;
 
 static always_inline u64 calc_delta(u64 delta, const struct sched_entity *se)
 {
-	return se->weight == WEIGHT_NORMAL ? delta : delta * WEIGHT_NORMAL / se->weight;
+	return se->weight == WEIGHT_NORMAL ? delta : divide(delta * WEIGHT_NORMAL, se->weight);
 }
 
 static noinline void update_rq_clock(struct run_queue *rq)
@@ -348,7 +348,7 @@ noinline void scheduler_tick(void)
 	spin_unlock(&rq->lock);
 }
 
-noinline long sys_sched_yield(void)
+noinline asmlinkage long sys_sched_yield(void)
 {
 	struct run_queue *rq = &run_queue;
 

@@ -1,7 +1,7 @@
 /* Signals: pending bits, and the default action at the return to user mode. */
 #include "sched.h"
 
-long sys_kill(long number, int signal);
+asmlinkage long sys_kill(long number, int signal);
 
 #define FATAL_BY_DEFAULT (1ul << SIGKILL | 1ul << SIGSEGV | 1ul << SIGPIPE)
 
@@ -37,7 +37,7 @@ static noinline int dequeue_signal(struct task *task)
 
 	spin_lock_irq(&task->sighand->lock);
 	if (task->pending) {
-		asm("bsfq %1, %q0" : "=r"(signal) : "r"(task->pending) : "cc");
+		signal = lowest_bit(task->pending);
 		task->pending &= ~(1ul << signal);
 	}
 	if (!task->pending)
@@ -71,7 +71,7 @@ noinline void user_fault_signal(struct regs *regs, int signal)
 	send_signal(current, signal);
 }
 
-noinline long sys_kill(long number, int signal)
+noinline asmlinkage long sys_kill(long number, int signal)
 {
 	struct task *task;
 	long error = -ESRCH;

@@ -3,20 +3,20 @@
 #include "sched.h"
 #include "syscalls.h"
 
-long sys_open(const char *path, u32 mode);
-long sys_close(u32 fd);
-long sys_read(u32 fd, char *buffer, size_t count);
-long sys_write(u32 fd, const char *buffer, size_t count);
-long sys_lseek(u32 fd, long offset, u32 whence);
-long sys_fstat(u32 fd, struct file_status *status);
-long sys_pipe(int *fds);
-long sys_exit(int status);
-long sys_wait4(long number, int *status, ulong options);
-long sys_kill(long number, int signal);
-long sys_mprotect(ulong start, ulong length, ulong prot);
+asmlinkage long sys_open(const char *path, u32 mode);
+asmlinkage long sys_close(u32 fd);
+asmlinkage long sys_read(u32 fd, char *buffer, size_t count);
+asmlinkage long sys_write(u32 fd, const char *buffer, size_t count);
+asmlinkage long sys_lseek(u32 fd, long offset, u32 whence);
+asmlinkage long sys_fstat(u32 fd, struct file_status *status);
+asmlinkage long sys_pipe(int *fds);
+asmlinkage long sys_exit(int status);
+asmlinkage long sys_wait4(long number, int *status, ulong options);
+asmlinkage long sys_kill(long number, int signal);
+asmlinkage long sys_mprotect(ulong start, ulong length, ulong prot);
 void stub_fork(void);
 
-static noinline long sys_mmap(ulong address, ulong length, ulong prot, ulong flags, ulong fd, ulong offset)
+static noinline asmlinkage long sys_mmap(ulong address, ulong length, ulong prot, ulong flags, ulong fd, ulong offset)
 {
 	struct mm *mm = current->mm;
 	struct file *file = NULL;
@@ -37,7 +37,7 @@ static noinline long sys_mmap(ulong address, ulong length, ulong prot, ulong fla
 	return (long)result;
 }
 
-static noinline long sys_munmap(ulong address, ulong length)
+static noinline asmlinkage long sys_munmap(ulong address, ulong length)
 {
 	struct mm *mm = current->mm;
 	int result;
@@ -48,12 +48,12 @@ static noinline long sys_munmap(ulong address, ulong length)
 	return result;
 }
 
-static noinline long sys_getpid(void)
+static noinline asmlinkage long sys_getpid(void)
 {
 	return current->pid->number;
 }
 
-static noinline long sys_getppid(void)
+static noinline asmlinkage long sys_getppid(void)
 {
 	long number;
 
@@ -63,7 +63,7 @@ static noinline long sys_getppid(void)
 	return number;
 }
 
-static noinline long sys_sleep(ulong ticks)
+static noinline asmlinkage long sys_sleep(ulong ticks)
 {
 	if (ticks > 1ul << 16)
 		return -EINVAL;
@@ -71,7 +71,7 @@ static noinline long sys_sleep(ulong ticks)
 	return schedule_timeout((long)ticks);
 }
 
-static noinline long sys_setuid(u32 uid)
+static noinline asmlinkage long sys_setuid(u32 uid)
 {
 	struct cred *old = current->cred;
 	struct cred *cred;
@@ -91,7 +91,7 @@ static noinline long sys_setuid(u32 uid)
 	return 0;
 }
 
-static noinline long sys_audit(ulong on)
+static noinline asmlinkage long sys_audit(ulong on)
 {
 	if (on)
 		set_task_flag(current, TIF_SYSCALL_AUDIT);
@@ -100,7 +100,7 @@ static noinline long sys_audit(ulong on)
 	return (long)current->audit.count;
 }
 
-static noinline long sys_times(struct process_times *user)
+static noinline asmlinkage long sys_times(struct process_times *user)
 {
 	struct task *task = current;
 	struct process_times times;
@@ -118,7 +118,7 @@ static noinline long sys_times(struct process_times *user)
 	return copy_to_user(user, &times, sizeof(times)) ? -EFAULT : (long)jiffies;
 }
 
-static noinline long sys_gettime(ulong *user)
+static noinline asmlinkage long sys_gettime(ulong *user)
 {
 	ulong time[2] = { xtime_seconds, xtime_nanoseconds };
 
@@ -127,13 +127,13 @@ static noinline long sys_gettime(ulong *user)
 
 /* ---- the platform ---- */
 
-static noinline long sys_marker(u32 code)
+static noinline asmlinkage long sys_marker(u32 code)
 {
 	outl(PORT_MARKER, code);
 	return 0;
 }
 
-static noinline long sys_timer(u32 period)
+static noinline asmlinkage long sys_timer(u32 period)
 {
 	outl(PORT_TIMER, period);
 	return 0;
@@ -175,7 +175,7 @@ static noinline u32 self_check(void)
 	return 0;
 }
 
-static noinline long sys_shutdown(u32 status)
+static noinline asmlinkage long sys_shutdown(u32 status)
 {
 	if (!status) {
 		u32 broken = self_check();
@@ -186,7 +186,7 @@ static noinline long sys_shutdown(u32 status)
 	panic("the machine goes on after its end", status);
 }
 
-static noinline long sys_missing(void)
+static noinline asmlinkage long sys_missing(void)
 {
 	return -ENOSYS;
 }
@@ -207,7 +207,11 @@ void *const sys_call_table[SYSCALL_COUNT] = {
 	[SYS_EXIT] = sys_exit,
 	[SYS_WAIT4] = sys_wait4,
 	[SYS_KILL] = sys_kill,
+#if BITS64
 	[SYS_ARCH_PRCTL] = sys_arch_prctl,
+#else
+	[SYS_SET_THREAD_AREA] = sys_set_thread_area,
+#endif
 	[SYS_SLEEP] = sys_sleep,
 	[SYS_DEVICE] = sys_device,
 	[SYS_MARKER] = sys_marker,

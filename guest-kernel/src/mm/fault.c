@@ -11,11 +11,11 @@
 
 static noinline void kernel_fault(struct regs *regs, ulong address)
 {
-	ulong fixup = search_exception_table(regs->rip);
+	ulong fixup = search_exception_table(regs->ip);
 
 	if (!fixup)
 		panic("kernel page fault", address);
-	regs->rip = fixup;
+	regs->ip = fixup;
 }
 
 static noinline void bad_area(struct regs *regs, struct mm *mm, ulong address)
@@ -50,7 +50,7 @@ noinline void do_page_fault(struct regs *regs, ulong code)
 			kernel_fault(regs, address);
 		return;
 	}
-	if (likely(regs->eflags & EFLAGS_IF))
+	if (likely(regs->flags & EFLAGS_IF))
 		local_irq_enable();
 	down_read(&mm->mmap_sem);
 	vma = find_vma(mm, address);

@@ -30,7 +30,7 @@ static noinline struct page *vm_normal_page(struct vma *vma, ulong address, pte_
 
 static always_inline void ptep_set_wrprotect(struct mm *mm, ulong address, pte_t *ptep)
 {
-	clear_bit(_PAGE_BIT_RW, &ptep->pte);
+	clear_bit(_PAGE_BIT_RW, (ulong *)&ptep->pte);
 	pte_update(mm, address, ptep);
 }
 
@@ -45,11 +45,11 @@ static noinline void copy_one_pte(struct mm *dst_mm, struct mm *src_mm, pte_t *d
 	/* Both sides of a private writable mapping lose write permission until one of them writes. */
 	if ((vma->flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE) {
 		ptep_set_wrprotect(src_mm, address, src);
-		pte = pte_clear(pte, _PAGE_RW);
+		pte = pte_without(pte, _PAGE_RW);
 	}
 	if (vma->flags & VM_SHARED)
-		pte = pte_clear(pte, _PAGE_DIRTY);
-	pte = pte_clear(pte, _PAGE_ACCESSED);
+		pte = pte_without(pte, _PAGE_DIRTY);
+	pte = pte_without(pte, _PAGE_ACCESSED);
 	page = vm_normal_page(vma, address, pte);
 	get_page(page);
 	page_dup_rmap(page);
@@ -168,7 +168,7 @@ static noinline ulong zap_pte_range(struct mmu_gather *tlb, struct vma *vma, pmd
 		if (tlb->full_mm) {
 			/* Nobody runs on these tables again. */
 			old = *pte;
-			set_pte_at(mm, address, pte, native_make(0));
+			clear_pte_at(mm, address, pte);
 		} else {
 			old = native_get_and_clear(pte);
 			pte_update(mm, address, pte);
@@ -276,7 +276,7 @@ static noinline bool ptep_set_access_flags(struct vma *vma, ulong address, pte_t
 	bool changed = ptep->pte != entry.pte;
 
 	if (changed && dirty) {
-		*ptep = entry;
+		store_pte(ptep, entry);
 		pte_update_defer(vma->mm, address, ptep);
 		flush_tlb_page(vma, address);
 	}

@@ -110,9 +110,9 @@ static noinline int mprotect_fixup(struct vma *vma, struct vma **prev, ulong sta
 	return 0;
 }
 
-long sys_mprotect(ulong start, ulong length, ulong prot);
+asmlinkage long sys_mprotect(ulong start, ulong length, ulong prot);
 
-noinline long sys_mprotect(ulong start, ulong length, ulong prot)
+noinline asmlinkage long sys_mprotect(ulong start, ulong length, ulong prot)
 {
 	struct mm *mm = current->mm;
 	ulong end, next, wanted;

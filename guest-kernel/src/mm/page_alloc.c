@@ -266,7 +266,7 @@ static noinline void free_range(ulong first, ulong end)
 /* The page descriptors follow the kernel image; all RAM above 1 MiB that neither occupies is free. */
 noinline void mem_init(ulong ram_bytes)
 {
-	ulong image_start = 0x1000000 >> PAGE_SHIFT;
+	ulong image_start = IMAGE_PHYSICAL >> PAGE_SHIFT;
 	ulong map_start = PAGE_ALIGN(pa(_end));
 	ulong map_end;
 

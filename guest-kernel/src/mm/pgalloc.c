@@ -13,6 +13,41 @@ static noinline struct page *table_page_alloc(struct mm *mm)
 	return page;
 }
 
+#if PAGETABLE_LEVELS == 3
+/* A process has all its directories from birth. */
+static noinline bool add_directories(struct mm *mm, pgd_t *pgd)
+{
+	for (u32 i = 0; i < KERNEL_PGD_FIRST; i++) {
+		struct page *page = table_page_alloc(mm);
+
+		if (!page)
+			return false;
+		pv_alloc_pmd(mm, page_to_pfn(page));
+		set_pud((pud_t *)&pgd[i], make_pud((pteval_t)page_to_pfn(page) << PAGE_SHIFT | _PAGE_PRESENT));
+	}
+	return true;
+}
+
+static noinline void remove_directories(pgd_t *pgd)
+{
+	for (u32 i = 0; i < KERNEL_PGD_FIRST; i++) {
+		pud_t pud = *(pud_t *)&pgd[i];
+		ulong pfn;
+
+		if (pud_none(pud))
+			continue;
+		pfn = pud_pfn(pud);
+		clear_entry(&pgd[i].pgd);
+		pv_release_pmd(pfn);
+		dec_zone_stat(NR_PAGE_TABLE);
+		free_pages(pfn_to_page(pfn), 0);
+	}
+}
+#else
+static always_inline bool add_directories(struct mm *mm, pgd_t *pgd) { return true; }
+static always_inline void remove_directories(pgd_t *pgd) { }
+#endif
+
 noinline pgd_t *pgd_alloc(struct mm *mm)
 {
 	pgd_t *pgd = (pgd_t *)get_free_page(GFP_KERNEL);
@@ -23,11 +58,11 @@ noinline pgd_t *pgd_alloc(struct mm *mm)
 	inc_zone_stat(NR_PAGE_TABLE);
 	memset(pgd, 0, KERNEL_PGD_FIRST * sizeof(pgd_t));
 	spin_lock_irqsave(&pgd_lock, flags);
-	memcpy(pgd + KERNEL_PGD_FIRST, boot_pgd + KERNEL_PGD_FIRST, (PTRS_PER_TABLE - KERNEL_PGD_FIRST) * sizeof(pgd_t));
+	memcpy(pgd + KERNEL_PGD_FIRST, boot_pgd + KERNEL_PGD_FIRST, (PTRS_PER_PGD - KERNEL_PGD_FIRST) * sizeof(pgd_t));
 	virt_to_page(pgd)->private = (ulong)mm;
 	spin_unlock_irqrestore(&pgd_lock, flags);
 	mm->pgd = pgd;
-	if (pv_pgd_alloc(mm) != 0) {
+	if (!add_directories(mm, pgd) || pv_pgd_alloc(mm) != 0) {
 		pgd_free(mm, pgd);
 		return NULL;
 	}
@@ -42,10 +77,12 @@ noinline void pgd_free(struct mm *mm, pgd_t *pgd)
 	spin_lock_irqsave(&pgd_lock, flags);
 	virt_to_page(pgd)->private = 0;
 	spin_unlock_irqrestore(&pgd_lock, flags);
+	remove_directories(pgd);
 	dec_zone_stat(NR_PAGE_TABLE);
 	free_page_at((ulong)pgd);
 }
 
+#if PAGETABLE_LEVELS == 4
 static noinline int pud_alloc_page(struct mm *mm, pgd_t *pgd)
 {
 	struct page *page = table_page_alloc(mm);
@@ -71,6 +108,7 @@ static noinline int pmd_alloc_page(struct mm *mm, pud_t *pud)
 	spin_unlock(&mm->page_table_lock);
 	return 0;
 }
+#endif
 
 static noinline int pte_alloc_page(struct mm *mm, pmd_t *pmd)
 {
@@ -86,6 +124,7 @@ static noinline int pte_alloc_page(struct mm *mm, pmd_t *pmd)
 	return 0;
 }
 
+#if PAGETABLE_LEVELS == 4
 noinline pud_t *pud_alloc(struct mm *mm, pgd_t *pgd, ulong address)
 {
 	if (unlikely(pgd_none(*pgd)) && pud_alloc_page(mm, pgd))
@@ -99,6 +138,7 @@ noinline pmd_t *pmd_alloc(struct mm *mm, pud_t *pud, ulong address)
 		return NULL;
 	return pmd_offset(pud, address);
 }
+#endif
 
 noinline pte_t *pte_alloc(struct mm *mm, pmd_t *pmd, ulong address)
 {
@@ -130,17 +170,40 @@ static noinline void free_pte_table(struct mmu_gather *tlb, pmd_t *pmd)
 {
 	ulong pfn = pmd_pfn(*pmd);
 
-	set_pmd(pmd, make_pmd(0));
+	clear_pmd(pmd);
 	pv_release_pte(pfn);
 	dec_zone_stat(NR_PAGE_TABLE);
 	tlb_remove_page(tlb, pfn_to_page(pfn));
 	tlb->mm->nr_ptes--;
 }
 
+/* Only with four levels do the middle tables come and go. */
+#if PAGETABLE_LEVELS == 4
+static always_inline void free_pmd_table(struct mmu_gather *tlb, pud_t *pud)
+{
+	ulong pfn = pud_pfn(*pud);
+
+	set_pud(pud, make_pud(0));
+	pv_release_pmd(pfn);
+	dec_zone_stat(NR_PAGE_TABLE);
+	tlb_remove_page(tlb, pfn_to_page(pfn));
+}
+
+static always_inline void free_pud_table(struct mmu_gather *tlb, pgd_t *pgd)
+{
+	ulong pfn = pgd_pfn(*pgd);
+
+	set_pgd(pgd, make_pgd(0));
+	pv_release_pud(pfn);
+	dec_zone_stat(NR_PAGE_TABLE);
+	tlb_remove_page(tlb, pfn_to_page(pfn));
+}
+#endif
+
 static noinline void free_pmd_range(struct mmu_gather *tlb, pud_t *pud, ulong start, ulong end, ulong floor, ulong ceiling)
 {
 	pmd_t *pmd = pmd_offset(pud, start);
-	ulong first = start, pfn, next;
+	ulong first = start, next;
 
 	do {
 		next = level_end(start, end, PMD_SIZE);
@@ -151,19 +214,16 @@ static noinline void free_pmd_range(struct mmu_gather *tlb, pud_t *pud, ulong st
 		free_pte_table(tlb, pmd);
 	} while (pmd++, start = next, start != end);
 
-	if (table_is_shared(first, end, floor, ceiling, PUD_SIZE))
-		return;
-	pfn = pud_pfn(*pud);
-	set_pud(pud, make_pud(0));
-	pv_release_pmd(pfn);
-	dec_zone_stat(NR_PAGE_TABLE);
-	tlb_remove_page(tlb, pfn_to_page(pfn));
+#if PAGETABLE_LEVELS == 4
+	if (!table_is_shared(first, end, floor, ceiling, PUD_SIZE))
+		free_pmd_table(tlb, pud);
+#endif
 }
 
 static noinline void free_pud_range(struct mmu_gather *tlb, pgd_t *pgd, ulong start, ulong end, ulong floor, ulong ceiling)
 {
 	pud_t *pud = pud_offset(pgd, start);
-	ulong first = start, pfn, next;
+	ulong first = start, next;
 
 	do {
 		next = level_end(start, end, PUD_SIZE);
@@ -174,13 +234,10 @@ static noinline void free_pud_range(struct mmu_gather *tlb, pgd_t *pgd, ulong st
 		free_pmd_range(tlb, pud, start, next, floor, ceiling);
 	} while (pud++, start = next, start != end);
 
-	if (table_is_shared(first, end, floor, ceiling, PGDIR_SIZE))
-		return;
-	pfn = pgd_pfn(*pgd);
-	set_pgd(pgd, make_pgd(0));
-	pv_release_pud(pfn);
-	dec_zone_stat(NR_PAGE_TABLE);
-	tlb_remove_page(tlb, pfn_to_page(pfn));
+#if PAGETABLE_LEVELS == 4
+	if (!table_is_shared(first, end, floor, ceiling, PGDIR_SIZE))
+		free_pud_table(tlb, pgd);
+#endif
 }
 
 /* Frees the tables of [start, end) that nothing in [floor, start) or [end, ceiling) shares; ceiling 0 is the top. */

@@ -9,29 +9,53 @@ noinline void native_write_cr2(ulong value) { do_write_cr2(value); }
 noinline ulong native_read_cr3(void) { return do_read_cr3(); }
 noinline void native_write_cr3(ulong value) { do_write_cr3(value); }
 
-noinline void native_set_pte(pte_t *ptep, pte_t pte) { *ptep = pte; }
+/* Entries pass as values: a structure would be returned in memory on 32 bit. */
+noinline void native_set_pte(pte_t *ptep, pteval_t value) { store_pte(ptep, (pte_t){ value }); }
 
-noinline void native_set_pte_at(struct mm *mm, ulong address, pte_t *ptep, pte_t pte)
+noinline void native_set_pte_at(struct mm *mm, ulong address, pte_t *ptep, pteval_t value)
 {
 	(void)mm;
 	(void)address;
-	*ptep = pte;
+	store_pte(ptep, (pte_t){ value });
 }
 
+#if PAGETABLE_LEVELS == 4
 noinline void native_set_pmd(pmd_t *pmdp, pmd_t pmd) { *pmdp = pmd; }
 noinline void native_set_pud(pud_t *pudp, pud_t pud) { *pudp = pud; }
 noinline void native_set_pgd(pgd_t *pgdp, pgd_t pgd) { *pgdp = pgd; }
+#elif PAGETABLE_LEVELS == 3
+noinline void native_set_pmd(pmd_t *pmdp, pteval_t value) { store_entry(&pmdp->pmd, value); }
+noinline void native_set_pud(pud_t *pudp, pteval_t value) { store_entry(&pudp->pgd.pgd, value); }
+noinline void native_pmd_clear(pmd_t *pmdp) { clear_entry(&pmdp->pmd); }
 
-noinline pte_t native_ptep_modify_prot_start(struct mm *mm, ulong address, pte_t *ptep)
+noinline void native_pte_clear(struct mm *mm, ulong address, pte_t *ptep)
 {
 	(void)mm;
 	(void)address;
-	return native_get_and_clear(ptep);
+	clear_entry(&ptep->pte);
 }
 
-noinline void native_ptep_modify_prot_commit(struct mm *mm, ulong address, pte_t *ptep, pte_t pte)
+noinline void native_set_pte_atomic(pte_t *ptep, pteval_t value)
 {
-	native_set_pte_at(mm, address, ptep, pte);
+	pteval_t old = ptep->pte;
+
+	while (!__sync_bool_compare_and_swap(&ptep->pte, old, value))
+		old = ptep->pte;
+}
+#else
+noinline void native_set_pmd(pmd_t *pmdp, pteval_t value) { pmdp->pud.pgd.pgd = value; }
+#endif
+
+noinline pteval_t native_ptep_modify_prot_start(struct mm *mm, ulong address, pte_t *ptep)
+{
+	(void)mm;
+	(void)address;
+	return native_get_and_clear(ptep).pte;
+}
+
+noinline void native_ptep_modify_prot_commit(struct mm *mm, ulong address, pte_t *ptep, pteval_t value)
+{
+	native_set_pte_at(mm, address, ptep, value);
 }
 
 noinline void native_flush_tlb_single(ulong address) { native_flush_tlb_one(address); }
@@ -51,14 +75,23 @@ noinline int native_pgd_alloc(struct mm *mm)
 
 #if !PV_IDENTITY
 /* Before P1 each of these conversions is a function of its own. */
-noinline ulong native_pte_val(pte_t e) { return e.pte; }
-noinline ulong native_pmd_val(pmd_t e) { return e.pmd; }
-noinline ulong native_pud_val(pud_t e) { return e.pud; }
-noinline ulong native_pgd_val(pgd_t e) { return e.pgd; }
-noinline pte_t native_make_pte(ulong v) { return (pte_t){ v }; }
-noinline pmd_t native_make_pmd(ulong v) { return (pmd_t){ v }; }
-noinline pud_t native_make_pud(ulong v) { return (pud_t){ v }; }
-noinline pgd_t native_make_pgd(ulong v) { return (pgd_t){ v }; }
+#define CONVERSION(name) noinline pteval_t native_##name(pteval_t value) { return value; }
+CONVERSION(pte_val)
+#if PAGETABLE_LEVELS > 2
+CONVERSION(pmd_val)
+#endif
+#if PAGETABLE_LEVELS > 3
+CONVERSION(pud_val)
+#endif
+CONVERSION(pgd_val)
+CONVERSION(make_pte)
+#if PAGETABLE_LEVELS > 2
+CONVERSION(make_pmd)
+#endif
+#if PAGETABLE_LEVELS > 3
+CONVERSION(make_pud)
+#endif
+CONVERSION(make_pgd)
 #endif
 
 #endif

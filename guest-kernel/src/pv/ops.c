@@ -7,9 +7,9 @@
 
 #define PV_TABLE __attribute__((section(".data.pv_ops"), aligned(8), no_reorder))
 
-extern char paravirt_nop[], ident_64[];
+extern char paravirt_nop[], ident_32[], ident_64[];
 extern char native_save_fl[], native_restore_fl[], native_irq_disable[], native_irq_enable[];
-extern char native_iret[], native_usergs_sysret64[], native_swapgs[];
+extern char native_iret[], native_usergs_sysret64[], native_swapgs[], native_irq_enable_sysexit[];
 extern char native_read_cr0[], native_write_cr0[], native_read_cr4[], native_write_cr4[], native_clts[], native_read_tsc[];
 extern char native_read_msr[], native_write_msr[], native_cpuid[], native_load_gdt[], native_load_idt[], native_load_tr_desc[];
 extern char native_load_sp0[], native_write_gdt_entry[], native_write_idt_entry[];
@@ -19,12 +19,15 @@ extern char ticket_spin_trylock[], ticket_spin_unlock[];
 extern char native_read_cr2[], native_write_cr2[], native_read_cr3[], native_write_cr3[];
 extern char native_set_pte[], native_set_pte_at[], native_set_pmd[], native_set_pud[], native_set_pgd[];
 extern char native_ptep_modify_prot_start[], native_ptep_modify_prot_commit[];
+extern char native_set_pte_atomic[], native_pte_clear[], native_pmd_clear[];
 extern char native_flush_tlb_single[], native_flush_tlb_others[];
 extern char native_pte_val[], native_pmd_val[], native_pud_val[], native_pgd_val[];
 extern char native_make_pte[], native_make_pmd[], native_make_pud[], native_make_pgd[];
 
-#if PV_IDENTITY
+#if PV_IDENTITY && (BITS64 || PAE)
 #define VALUE(name) PV_PTE_SLOT(ident_64)
+#elif PV_IDENTITY
+#define VALUE(name) PV_PTE_SLOT(ident_32)
 #else
 #define VALUE(name) PV_PTE_SLOT(name)
 #endif
@@ -49,7 +52,9 @@ PV_TABLE struct pv_cpu_ops pv_cpu_ops = {
 	.load_idt = native_load_idt,
 	.set_ldt = native_set_ldt,
 	.load_tls = native_load_tls,
+#if BITS64
 	.load_gs_index = native_load_gs_index,
+#endif
 	.write_gdt_entry = native_write_gdt_entry,
 	.write_idt_entry = native_write_idt_entry,
 	.alloc_ldt = paravirt_nop,
@@ -60,9 +65,13 @@ PV_TABLE struct pv_cpu_ops pv_cpu_ops = {
 	.read_msr = native_read_msr,
 	.write_msr = native_write_msr,
 	.read_tsc = native_read_tsc,
-	.usergs_sysret64 = native_usergs_sysret64,
 	.iret = native_iret,
+#if BITS64
+	.usergs_sysret64 = native_usergs_sysret64,
 	.swapgs = native_swapgs,
+#else
+	.irq_enable_sysexit = native_irq_enable_sysexit,
+#endif
 	.lazy_mode = { .enter = paravirt_nop, .leave = paravirt_nop },
 };
 
@@ -74,7 +83,9 @@ PV_TABLE struct pv_irq_ops pv_irq_ops = {
 	.irq_enable = PV_IRQ_SLOT(native_irq_enable),
 	.safe_halt = native_safe_halt,
 	.halt = native_halt,
+#if BITS64
 	.adjust_exception_frame = paravirt_nop,
+#endif
 };
 
 PV_TABLE struct pv_apic_ops pv_apic_ops = {
@@ -115,12 +126,21 @@ PV_TABLE struct pv_mmu_ops pv_mmu_ops = {
 	.make_pte = VALUE(native_make_pte),
 	.pgd_val = VALUE(native_pgd_val),
 	.make_pgd = VALUE(native_make_pgd),
+#if PAE
+	.set_pte_atomic = native_set_pte_atomic,
+	.pte_clear = native_pte_clear,
+	.pmd_clear = native_pmd_clear,
+#endif
+#if BITS64 || PAE
 	.set_pud = native_set_pud,
 	.pmd_val = VALUE(native_pmd_val),
 	.make_pmd = VALUE(native_make_pmd),
+#endif
+#if BITS64
 	.pud_val = VALUE(native_pud_val),
 	.make_pud = VALUE(native_make_pud),
 	.set_pgd = native_set_pgd,
+#endif
 	.lazy_mode = { .enter = paravirt_nop, .leave = paravirt_nop },
 };
 

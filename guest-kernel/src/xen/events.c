@@ -76,7 +76,7 @@ static noinline void handle_ports(struct regs *regs, ulong word)
 		ulong port = (ulong)__builtin_ctzl(word);
 
 		clear_bit((long)port, &xen_shared_info.pending[0]);
-		regs->orig_rax = ~(TIMER_VECTOR + port - FIRST_PORT);
+		regs->orig_ax = ~(TIMER_VECTOR + port - FIRST_PORT);
 		do_irq(regs);
 	}
 }
