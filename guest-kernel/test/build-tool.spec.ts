@@ -4,9 +4,10 @@ import path from 'node:path';
 import type { KernelCatalogue, PatchSetFile } from '@pvtrail/pvops';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { annotateAssembly } from '../build/src/assembly-notes.js';
+import { sourcesOf } from '../build/src/compile.js';
 import { buildKernel, compilerMismatch, decodeStackInstructions, type KernelBuild } from '../build/src/index.js';
 import { mergeOrder } from '../build/src/slots.js';
-import { NATIVE_64 } from '../build/src/stages.js';
+import { NATIVE_32_PAE, NATIVE_64 } from '../build/src/stages.js';
 import { mapParallel } from '../build/src/toolchain.js';
 
 const FIXTURE = path.join(import.meta.dirname, 'fixture');
@@ -32,6 +33,49 @@ describe('links', () => {
     for (const [index, link] of links.entries()) {
       expect([...(links[index - 1]?.on ?? [])].filter((name) => !link.on.has(name))).toEqual([]);
     }
+  });
+});
+
+describe('links of a PAE guest', () => {
+  const names = (links: readonly { readonly name: string }[] | null) => links?.map(({ name }) => name);
+
+  it('have the fixes of the upper half in the stage that needs them, and the series as posted beside them', () => {
+    const { links, asPosted } = NATIVE_32_PAE;
+    expect(names(links)).toEqual([
+      'nopv',
+      'v2.6.29',
+      'identity',
+      'clobber-aware',
+      'callee-save-irq',
+      'callee-save-pte',
+      'F4',
+    ]);
+    expect(names(asPosted)).toEqual([
+      ...[
+        'v2.6.29',
+        'identity',
+        'clobber-aware',
+        'callee-save-irq',
+        'callee-save-pte-as-posted',
+        'F1',
+        'F2',
+        'F3',
+        'F4',
+      ],
+    ]);
+    const on = (list: typeof asPosted, name: string) => list?.find((link) => link.name === name)?.on;
+    expect(on(links, 'callee-save-pte')).toEqual(on(asPosted, 'F3'));
+    expect(on(links, 'F4')).toEqual(on(asPosted, 'F4'));
+    expect(on(asPosted, 'callee-save-pte-as-posted')?.has('PV_F3')).toBe(false);
+  });
+});
+
+describe('sources', () => {
+  const all = ['cpu/setup.c', 'cpu/setup_32.c', 'mm/vma.c', 'pv/native.S', 'pv/native_32.S'];
+
+  it('of 32 bit stand for those of the same name', () => {
+    expect(sourcesOf(all, 32)).toEqual(['cpu/setup_32.c', 'mm/vma.c', 'pv/native_32.S']);
+    expect(sourcesOf(all, 64)).toEqual(['cpu/setup.c', 'mm/vma.c', 'pv/native.S']);
   });
 });
 
@@ -66,6 +110,7 @@ describe('annotated assembly', () => {
         '#NO_APP',
         '\t.section\t.rodata.str1.1,"aMS",@progbits,1',
       ].join('\n'),
+      8,
     );
     expect(annotated.split('\n')).toEqual([
       '.Lpvtrail_note_0:',
@@ -85,23 +130,31 @@ describe('annotated assembly', () => {
 });
 
 describe('stack instructions', () => {
-  const decode = (hex: string) =>
-    decodeStackInstructions(Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex')), 0x1000n).map(
+  const decode = (hex: string, bits: 32 | 64 = 64) =>
+    decodeStackInstructions(bits, Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex')), 0x1000n).map(
       ({ form, stackOperand, register, base, displacement }) =>
         `${form} ${stackOperand} ${register} ${base}${displacement}`,
     );
 
   it.each([
-    ['53', ['push write rbx rsp-8']],
-    ['41 5f', ['pop read r15 rsp0']],
-    ['9c 58', ['push-flags write memory rsp-8', 'pop read rax rsp0']],
-    ['48 89 7c 24 08', ['move write rdi rsp8']],
-    ['8b 44 24 10', ['move read rax rsp16']],
-    ['48 03 44 24 08', ['move read rax rsp8']],
-    ['48 ff 44 24 08', ['read-modify-write read-write memory rsp8']],
-    ['48 c7 04 24 05 00 00 00', ['move write constant rsp0']],
-    ['55 48 89 e5 48 89 7d f8', ['push write rbp rsp-8', 'move write rdi rbp-8']],
+    ['53', ['push write rbx sp-8']],
+    ['41 5f', ['pop read r15 sp0']],
+    ['9c 58', ['push-flags write memory sp-8', 'pop read rax sp0']],
+    ['48 89 7c 24 08', ['move write rdi sp8']],
+    ['8b 44 24 10', ['move read rax sp16']],
+    ['48 03 44 24 08', ['move read rax sp8']],
+    ['48 ff 44 24 08', ['read-modify-write read-write memory sp8']],
+    ['48 c7 04 24 05 00 00 00', ['move write constant sp0']],
+    ['55 48 89 e5 48 89 7d f8', ['push write rbp sp-8', 'move write rdi bp-8']],
   ])('%s is %j', (hex, expected) => expect(decode(hex)).toEqual(expected));
+
+  it.each([
+    ['0f a0', ['push write fs sp-4']],
+    ['9c 58', ['push-flags write memory sp-4', 'pop read eax sp0']],
+    ['89 54 24 08', ['move write edx sp8']],
+    ['8b 44 24 f8', ['move read eax sp-8']],
+    ['55 89 e5 89 7d f8', ['push write ebp sp-4', 'move write edi bp-8']],
+  ])('%s is %j on 32 bit', (hex, expected) => expect(decode(hex, 32)).toEqual(expected));
 
   it.each([
     ['a call', 'e8 00 00 00 00'],

@@ -2,7 +2,7 @@ import type { CatalogueFunction, KernelCatalogue } from '@pvtrail/pvops';
 import iced from 'iced-x86';
 import { describe, expect, it } from 'vitest';
 import { decodeStackInstructions } from '../build/src/index.js';
-import { catalogueOf, contentsOf, STAGES, type StageContents } from './committed-kernel.js';
+import { catalogueOf, committedKernel, contentsOf, STAGES, type StageContents } from './committed-kernel.js';
 
 const ALL = ['nopv', ...STAGES] as const;
 
@@ -15,9 +15,9 @@ const ranges = ({ sites, thunks }: KernelCatalogue) => [
 ];
 
 /** True when a function returns or jumps to another one; the exit of a task does neither. */
-const ends = (contents: StageContents, { address, codeBytes }: CatalogueFunction): boolean => {
+const ends = (bits: 32 | 64, contents: StageContents, { address, codeBytes }: CatalogueFunction): boolean => {
   const start = BigInt(address);
-  const decoder = new iced.Decoder(64, contents.read(start, codeBytes), iced.DecoderOptions.None);
+  const decoder = new iced.Decoder(bits, contents.read(start, codeBytes), iced.DecoderOptions.None);
   decoder.ip = start;
   const inside = (target: bigint): boolean => target >= start && target < start + BigInt(codeBytes);
   let found = false;
@@ -34,50 +34,59 @@ const ends = (contents: StageContents, { address, codeBytes }: CatalogueFunction
   return found;
 };
 
-describe.each(ALL)('the save catalogue of %s', (stage) => {
-  const catalogue = catalogueOf(stage);
-  const contents = contentsOf(stage);
+const FOLDERS = ['native-64', 'native-32-pae', 'native-32-2level'] as const;
 
-  it('has every push, pop and stack move of kernel text in exactly one class', () => {
-    const inRanges = ranges(catalogue);
-    const outside = kernelFunctions(catalogue)
-      .flatMap(({ address, codeBytes }) =>
-        decodeStackInstructions(contents.read(BigInt(address), codeBytes), BigInt(address)),
-      )
-      .filter((found) => !inRanges.some(({ from, to }) => found.address >= from && found.address < to))
-      .map(({ address }) => `0x${address.toString(16)}`);
-    const saves = new Set(catalogue.saves.map(({ address }) => address));
-    const notSaves = catalogue.notSaves.map(({ address }) => address);
-    expect(notSaves.filter((address) => saves.has(address))).toEqual([]);
-    expect([...saves, ...notSaves].toSorted()).toEqual(outside.toSorted());
-  });
+describe.each(FOLDERS.flatMap((folder) => ALL.map((stage) => ({ folder, stage }))))(
+  'the save catalogue of $folder at $stage',
+  ({ folder, stage }) => {
+    const kernel = committedKernel(folder);
+    const { bits } = kernel;
+    const catalogue = kernel.catalogueOf(stage);
+    const contents = kernel.contentsOf(stage);
 
-  it('restores in each function that ends what the function saves in its frame, register by register', () => {
-    const ending = new Set(
-      kernelFunctions(catalogue)
-        .filter((fn) => ends(contents, fn))
-        .map(({ name }) => name),
-    );
-    const registers = (kind: 'save' | 'restore'): string[] => {
-      const own = catalogue.saves.filter(
-        (save) => save.cause === 'callee-frame' && save.kind === kind && ending.has(save.function),
+    it('has every push, pop and stack move of kernel text in exactly one class', () => {
+      const inRanges = ranges(catalogue);
+      const outside = kernelFunctions(catalogue)
+        .flatMap(({ address, codeBytes }) =>
+          decodeStackInstructions(bits, contents.read(BigInt(address), codeBytes), BigInt(address)),
+        )
+        .filter((found) => !inRanges.some(({ from, to }) => found.address >= from && found.address < to))
+        .map(({ address }) => `0x${address.toString(16).padStart(16, '0')}`);
+      const saves = new Set(catalogue.saves.map(({ address }) => address));
+      const notSaves = catalogue.notSaves.map(({ address }) => address);
+      expect(notSaves.filter((address) => saves.has(address))).toEqual([]);
+      expect([...saves, ...notSaves].toSorted()).toEqual(outside.toSorted());
+    });
+
+    it('restores in each function that ends what the function saves in its frame, register by register', () => {
+      const ending = new Set(
+        kernelFunctions(catalogue)
+          .filter((fn) => ends(bits, contents, fn))
+          .map(({ name }) => name),
       );
-      return [...new Set(own.map((save) => `${save.function} ${save.register}`))].toSorted();
-    };
-    expect(registers('restore')).toEqual(registers('save'));
-  });
+      const registers = (kind: 'save' | 'restore'): string[] => {
+        const own = catalogue.saves.filter(
+          (save) => save.cause === 'callee-frame' && save.kind === kind && ending.has(save.function),
+        );
+        return [...new Set(own.map((save) => `${save.function} ${save.register}`))].toSorted();
+      };
+      expect(registers('restore')).toEqual(registers('save'));
+    });
 
-  it('has all causes that compiled code and entry code have', () => {
-    expect(new Set(catalogue.saves.map(({ cause }) => cause))).toEqual(
-      new Set(['callee-frame', 'spill', 'entry-frame']),
-    );
-  });
-});
+    it('has all causes that compiled code and entry code have', () => {
+      expect(new Set(catalogue.saves.map(({ cause }) => cause))).toEqual(
+        new Set(['callee-frame', 'spill', 'entry-frame']),
+      );
+    });
+  },
+);
 
-describe('function slots', () => {
+describe.each(FOLDERS)('function slots of %s', (folder) => {
+  const kernel = committedKernel(folder);
+
   it('are 16-byte aligned, hold their code and do not overlap', () => {
     for (const stage of ALL) {
-      const slots = kernelFunctions(catalogueOf(stage)).toSorted((a, b) => (a.address < b.address ? -1 : 1));
+      const slots = kernelFunctions(kernel.catalogueOf(stage)).toSorted((a, b) => (a.address < b.address ? -1 : 1));
       for (const [index, { name, address, slotBytes, codeBytes }] of slots.entries()) {
         expect(codeBytes, name).toBeLessThanOrEqual(slotBytes);
         const next = slots[index + 1];
@@ -89,7 +98,7 @@ describe('function slots', () => {
   it('have the same address and size in all stages', () => {
     const known = new Map<string, string>();
     for (const stage of ALL) {
-      for (const { name, address, slotBytes } of kernelFunctions(catalogueOf(stage))) {
+      for (const { name, address, slotBytes } of kernelFunctions(kernel.catalogueOf(stage))) {
         const place = `${name} ${slotBytes}`;
         expect(known.get(address) ?? place, stage).toBe(place);
         known.set(address, place);
@@ -99,8 +108,8 @@ describe('function slots', () => {
 
   it('are filled with int3 after the code', () => {
     for (const stage of ALL) {
-      const contents = contentsOf(stage);
-      for (const { name, address, slotBytes, codeBytes } of kernelFunctions(catalogueOf(stage))) {
+      const contents = kernel.contentsOf(stage);
+      for (const { name, address, slotBytes, codeBytes } of kernelFunctions(kernel.catalogueOf(stage))) {
         const rest = contents.read(BigInt(address) + BigInt(codeBytes), slotBytes - codeBytes);
         expect(
           rest.every((byte) => byte === 0xcc),

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { digestOf, fromHex } from '@pvtrail/primitives';
 import { type KernelCatalogue, type PatchSetFile, patchSetHash } from '@pvtrail/pvops';
 
-const FOLDER = new URL('../images/native-64/', import.meta.url);
+const IMAGES = new URL('../images/', import.meta.url);
 
 /** Stages with an image, in the order in which the series leads to them. */
 export const STAGES = [
@@ -15,12 +15,38 @@ export const STAGES = [
 ] as const;
 export type PvStage = (typeof STAGES)[number];
 
-export const readImageFile = (name: string): Uint8Array => new Uint8Array(fs.readFileSync(new URL(name, FOLDER)));
-const readJson = <T>(name: string): T => JSON.parse(Buffer.from(readImageFile(name)).toString()) as T;
+/** The committed files of one guest, read by nothing of the project but what the tests themselves have. */
+export interface CommittedKernel {
+  readonly bits: 32 | 64;
+  catalogueOf(stage: string): KernelCatalogue;
+  patchSetFile(series?: 'measured' | 'as-posted'): PatchSetFile;
+  digests(): Readonly<Record<string, string>>;
+  /** A stage's loadable contents, with the sets of the series folded in. */
+  contentsOf(stage: string, series?: 'measured' | 'as-posted'): StageContents;
+}
 
-export const catalogueOf = (stage: PvStage | 'nopv'): KernelCatalogue => readJson(`${stage}.catalogue.json`);
-export const patchSetFile = (): PatchSetFile => readJson('patch-sets.json');
-export const digests = (): Readonly<Record<string, string>> => readJson('sha256.json');
+export const committedKernel = (folder: string): CommittedKernel => {
+  const read = (name: string): Uint8Array => new Uint8Array(fs.readFileSync(new URL(`${folder}/${name}`, IMAGES)));
+  const json = <T>(name: string): T => JSON.parse(Buffer.from(read(name)).toString()) as T;
+  const patchSetFile: CommittedKernel['patchSetFile'] = (series = 'measured') =>
+    json(series === 'measured' ? 'patch-sets.json' : 'patch-sets-as-posted.json');
+  return {
+    bits: folder.includes('-32-') ? 32 : 64,
+    catalogueOf: (stage) => json(`${stage}.catalogue.json`),
+    patchSetFile,
+    digests: () => json('sha256.json'),
+    contentsOf: (stage, series) =>
+      stage === 'nopv'
+        ? new StageContents(read('nopv.elf'))
+        : new StageContents(read('v2.6.29.elf')).foldTo(stage, patchSetFile(series)),
+  };
+};
+
+const NATIVE_64 = committedKernel('native-64');
+export const catalogueOf = (stage: PvStage | 'nopv'): KernelCatalogue => NATIVE_64.catalogueOf(stage);
+export const patchSetFile = (): PatchSetFile => NATIVE_64.patchSetFile();
+export const digests = (): Readonly<Record<string, string>> => NATIVE_64.digests();
+export const contentsOf = (stage: PvStage | 'nopv'): StageContents => NATIVE_64.contentsOf(stage);
 
 interface Segment {
   readonly address: bigint;
@@ -30,13 +56,18 @@ interface Segment {
 /** File bytes of the PT_LOAD segments (gABI, program header) in address order. */
 const loadSegments = (elf: Uint8Array): Segment[] => {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
-  const at = (index: number): number => Number(view.getBigUint64(32, true)) + index * 56;
-  return Array.from({ length: view.getUint16(56, true) }, (_, index) => at(index))
+  const wide = view.getUint8(4) === 2;
+  const word = (at: number): bigint => (wide ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true)));
+  const field = wide
+    ? { table: 32, count: 56, bytes: 56, offset: 8, address: 16, fileBytes: 32 }
+    : { table: 28, count: 44, bytes: 32, offset: 4, address: 8, fileBytes: 16 };
+  const at = (index: number): number => Number(word(field.table)) + index * field.bytes;
+  return Array.from({ length: view.getUint16(field.count, true) }, (_, index) => at(index))
     .filter((header) => view.getUint32(header, true) === 1)
     .map((header) => {
-      const offset = Number(view.getBigUint64(header + 8, true));
-      const fileBytes = Number(view.getBigUint64(header + 32, true));
-      return { address: view.getBigUint64(header + 16, true), bytes: elf.slice(offset, offset + fileBytes) };
+      const offset = Number(word(header + field.offset));
+      const fileBytes = Number(word(header + field.fileBytes));
+      return { address: word(header + field.address), bytes: elf.slice(offset, offset + fileBytes) };
     })
     .sort((a, b) => (a.address < b.address ? -1 : 1));
 };
@@ -63,7 +94,7 @@ export class StageContents {
   }
 
   /** Applies the sets that lead to `stage`, each with the hash that it states and the bytes that it expects. */
-  foldTo(stage: PvStage, file: PatchSetFile): this {
+  foldTo(stage: string, file: PatchSetFile): this {
     const last = stage === file.base ? -1 : file.sets.findLastIndex((set) => set.stage === stage);
     for (const { optimisation, hash, edits } of file.sets.slice(0, last + 1)) {
       if (patchSetHash(edits) !== hash) throw new Error(`the set '${optimisation}' has another hash than it states`);
@@ -77,8 +108,3 @@ export class StageContents {
     return this;
   }
 }
-
-export const contentsOf = (stage: PvStage | 'nopv'): StageContents =>
-  stage === 'nopv'
-    ? new StageContents(readImageFile('nopv.elf'))
-    : new StageContents(readImageFile('v2.6.29.elf')).foldTo(stage, patchSetFile());

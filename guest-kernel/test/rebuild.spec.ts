@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildKernel, compilerMismatch, differingArtefacts } from '../build/src/index.js';
-import { contentsOf, digests, patchSetFile, STAGES } from './committed-kernel.js';
+import { committedKernel, contentsOf, digests, patchSetFile, STAGES } from './committed-kernel.js';
 
 const KERNEL = path.join(import.meta.dirname, '..');
 const mismatch = await compilerMismatch();
@@ -24,6 +24,38 @@ describe('the committed images', () => {
 
   it('have a baseline with the contents that its digest states', () => {
     expect(contentsOf('nopv').digest()).toBe(digests().nopv);
+  });
+});
+
+describe.each(['native-32-pae', 'native-32-2level'])('the images of %s', (folder) => {
+  const kernel = committedKernel(folder);
+
+  it.each(STAGES)('give, with the patch sets folded in, the separately linked image of %s', (stage) => {
+    expect(kernel.contentsOf(stage).digest()).toBe(kernel.digests()[stage]);
+  });
+
+  it('have a baseline with the contents that its digest states', () => {
+    expect(kernel.contentsOf('nopv').digest()).toBe(kernel.digests().nopv);
+  });
+});
+
+// Definitions §1: measured PAE stages fold F1 … F3 into callee-save-pte; the series as posted exists for the defects.
+describe('the PAE series as posted', () => {
+  const kernel = committedKernel('native-32-pae');
+  const editsOf = (series: 'measured' | 'as-posted') =>
+    Object.fromEntries(kernel.patchSetFile(series).sets.map(({ optimisation, edits }) => [optimisation, edits.length]));
+
+  it('has an image of its own at callee-save-pte and ends where the measured one ends', () => {
+    const posted = (stage: string) => kernel.contentsOf(stage, 'as-posted').digest();
+    expect(posted('callee-save-pte-as-posted')).toBe(kernel.digests()['callee-save-pte-as-posted']);
+    expect(posted('callee-save-pte-as-posted')).not.toBe(kernel.digests()['callee-save-pte']);
+    expect(posted('v2.6.30')).toBe(kernel.digests()['v2.6.30']);
+  });
+
+  it('repairs the upper half with F3, which the measured series has folded in', () => {
+    expect(editsOf('as-posted').F3).toBeGreaterThan(0);
+    expect(editsOf('measured')).toMatchObject({ F1: 0, F2: 0, F3: 0, F4: 0 });
+    expect(kernel.digests()['callee-save-pte']).toBe(kernel.digests()['v2.6.30']);
   });
 });
 

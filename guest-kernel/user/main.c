@@ -51,16 +51,26 @@ static void iterate(void)
 	}
 }
 
-int main(const struct boot_params *given)
+/* Segment registers are in use, so that a switch has to reload them. */
+static always_inline void use_segments(void)
 {
 	static unsigned long thread_area[2];
+
+#if BITS64
+	call2(SYS_ARCH_PRCTL, 0x1002, &thread_area[0]);
+	call2(SYS_ARCH_PRCTL, 0x1001, &thread_area[1]);
+#else
+	asm volatile("movl %0, %%gs" : : "r"(call1(SYS_SET_THREAD_AREA, thread_area)));
+#endif
+}
+
+int main(const struct boot_params *given)
+{
 
 	params = *given;
 	mixed = params.footprint == 1;
 	expect(params.workload <= MIX, 1);
-	/* Both segment registers are in use, so that a switch has to reload them. */
-	call2(SYS_ARCH_PRCTL, 0x1002, &thread_area[0]);
-	call2(SYS_ARCH_PRCTL, 0x1001, &thread_area[1]);
+	use_segments();
 	for (unsigned number = 0; number < SINGLE_WORKLOADS; number++)
 		if (in_use(number))
 			workloads[number]->setup();

@@ -9,15 +9,23 @@
 #define WALK_DATA_BYTES (512 * 1024)
 #define LINE 64
 
-static unsigned long table[WALK_DATA_BYTES / 8];
+#define WORD_BYTES (BITS_PER_LONG / 8)
+
+static unsigned long table[WALK_DATA_BYTES / WORD_BYTES];
 static unsigned long position;
 
-#define MIX1(x, y, k) x = (x ^ (y + (k))) * (0x9e3779b1 + (k)); y = (y >> 7 | y << 57) + x;
+#define MIX1(x, y, k) x = (x ^ (y + (k))) * (0x9e3779b1 + (k)); y = (y >> 7 | y << (BITS_PER_LONG - 7)) + x;
 #define MIX4(x, y, k) MIX1(x, y, k) MIX1(y, x, k + 11) MIX1(x, y, k + 23) MIX1(y, x, k + 37)
+/* Instructions of 32 bit are shorter: more of them make the same number of bytes. */
+#if BITS64
+#define MORE(x, y, n)
+#else
+#define MORE(x, y, n) MIX4(x, y, n * 5003 + 11) MIX4(x, y, n * 6007 + 13)
+#endif
 #define WALK_FUNCTION(n)                                                  \
 	static noinline unsigned long walk_##n(unsigned long x, unsigned long y) \
 	{                                                                     \
-		MIX4(x, y, n * 1009 + 3) MIX4(x, y, n * 2003 + 5) MIX4(x, y, n * 3001 + 7) MIX4(x, y, n * 4001 + 9) \
+		MIX4(x, y, n * 1009 + 3) MIX4(x, y, n * 2003 + 5) MIX4(x, y, n * 3001 + 7) MIX4(x, y, n * 4001 + 9) MORE(x, y, n) \
 		return x + y;                                                     \
 	}
 #define EIGHT(m, n) m(n##0) m(n##1) m(n##2) m(n##3) m(n##4) m(n##5) m(n##6) m(n##7)
@@ -43,11 +51,11 @@ static noinline unsigned long walk_code(unsigned long x)
 
 static noinline unsigned long walk_data(unsigned long x)
 {
-	unsigned long words = params.user_data_bytes / 8;
+	unsigned long words = params.user_data_bytes / WORD_BYTES;
 
-	if (words > WALK_DATA_BYTES / 8)
-		words = WALK_DATA_BYTES / 8;
-	for (unsigned long i = 0; i < words; i += LINE / 8) {
+	if (words > WALK_DATA_BYTES / WORD_BYTES)
+		words = WALK_DATA_BYTES / WORD_BYTES;
+	for (unsigned long i = 0; i < words; i += LINE / WORD_BYTES) {
 		x += table[i];
 		table[i] = x;
 	}

@@ -37,12 +37,12 @@ const struct workload nullsyscall = { nothing, null_iteration, nothing };
 static long open_table(void)
 {
 	struct file_status status;
-	unsigned long head[4];
+	u64 head[4];
 	long fd = call2(SYS_OPEN, "/var/table", 3);
 
 	expect(fd >= 0 && call2(SYS_FSTAT, fd, &status) == 0 && status.size == 64 * PAGE, 20);
 	expect(call3(SYS_LSEEK, fd, PAGE, 0) == (long)PAGE && call3(SYS_READ, fd, head, sizeof(head)) == sizeof(head), 26);
-	expect(head[1] - head[0] == 0x9e3779b97f4a7c15ul, 27);
+	expect(head[1] - head[0] == 0x9e3779b97f4a7c15, 27);
 	return fd;
 }
 

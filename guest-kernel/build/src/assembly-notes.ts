@@ -18,7 +18,6 @@ interface SectionOffset {
 }
 
 const NOTES_SECTION = '.pvtrail.notes';
-const ENTRY_BYTES = 24;
 const SPILL = 1;
 const INLINE = 2;
 
@@ -27,9 +26,10 @@ const SPILL_LINE = /^\t[a-z].*#.*%sfp/;
 
 /**
  * Adds labels and the notes section to gcc's assembly, and turns off the merging of equal strings and constants, which would
- * make the place of one object depend on the others. Labels change no instruction.
+ * make the place of one object depend on the others. Labels change no instruction. `wordBytes`: of an address.
  */
-export const annotateAssembly = (assembly: string): string => {
+export const annotateAssembly = (assembly: string, wordBytes: 4 | 8): string => {
+  const word = wordBytes === 8 ? '.quad' : '.long';
   const notes: string[] = [];
   const lines: string[] = [];
   const label = (): string => `.Lpvtrail_note_${lines.length}`;
@@ -41,12 +41,12 @@ export const annotateAssembly = (assembly: string): string => {
     } else if (line === '#NO_APP' && inlineStart !== undefined) {
       const end = label();
       lines.push(`${end}:`);
-      notes.push(`\t.quad ${INLINE}, ${inlineStart}, ${end}`);
+      notes.push(`\t${word} ${INLINE}, ${inlineStart}, ${end}`);
       inlineStart = undefined;
     } else if (SPILL_LINE.test(line)) {
       const spill = label();
       lines.push(`${spill}:`);
-      notes.push(`\t.quad ${SPILL}, ${spill}, ${spill}`);
+      notes.push(`\t${word} ${SPILL}, ${spill}, ${spill}`);
     }
   };
   for (const line of assembly.split('\n')) {
@@ -72,10 +72,11 @@ export const readNotes = (object: ElfFile): AssemblyNotes => {
   const view = new DataView(section.bytes.buffer, section.bytes.byteOffset, section.bytes.byteLength);
   const spills: SectionOffset[] = [];
   const inline: { from: SectionOffset; to: SectionOffset }[] = [];
-  for (let at = 0; at < section.bytes.length; at += ENTRY_BYTES) {
-    const from = places.get(at + 8);
-    const to = places.get(at + 16);
-    if (!from || !to) throw new AppError('elf/malformed', `note ${at / ENTRY_BYTES} of an object has no address`);
+  const wordBytes = object.bits / 8;
+  for (let at = 0; at < section.bytes.length; at += 3 * wordBytes) {
+    const from = places.get(at + wordBytes);
+    const to = places.get(at + 2 * wordBytes);
+    if (!from || !to) throw new AppError('elf/malformed', `note ${at / (3 * wordBytes)} of an object has no address`);
     if (view.getUint32(at, true) === SPILL) spills.push(from);
     else inline.push({ from, to });
   }

@@ -2,15 +2,18 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { AppError } from '@pvtrail/primitives';
+import type { Bits } from '@pvtrail/pvops';
 import { type Artefacts, readableJson } from './artefacts.js';
 import { makeCatalogue, type StageBuild } from './catalogue.js';
 import { KernelCompiler, type KernelObject, WIDTH } from './compile.js';
 import type { ElfSymbol } from './elf-file.js';
 import { type LinkedImage, linkImage } from './link.js';
 import { loadableDigest } from './loadable.js';
+import { MACHINES } from './machine.js';
 import { makePatchSets } from './patch-sets.js';
 import { layOutSlots, type SlotLayout } from './slots.js';
 import {
+  allLinks,
   BASE_STAGE,
   BASELINE_STAGE,
   GUEST_CONFIGURATIONS,
@@ -60,36 +63,48 @@ const buildIn = async (
   workFolder: string,
   guests: readonly GuestConfiguration[],
 ): Promise<KernelBuild> => {
-  const userFunctions = await buildUserProgram(path.join(kernelFolder, 'user'), workFolder);
+  const userFunctions = await buildUserPrograms(path.join(kernelFolder, 'user'), workFolder, guests);
   const compiler = new KernelCompiler(path.join(kernelFolder, 'src'), workFolder);
   const builds = new Map<string, GuestBuild>();
   const artefacts = new Map<string, Uint8Array>();
   for (const guest of guests) {
     const objects = await compileLinks(compiler, guest);
-    const built = await linkGuest(objects, path.join(workFolder, guest.folder));
+    const built = await linkGuest(guest, objects, path.join(workFolder, guest.folder));
     builds.set(guest.folder, built);
-    for (const [name, bytes] of guestArtefacts(guest, objects, built, userFunctions))
+    for (const [name, bytes] of guestArtefacts(guest, objects, built, userFunctions.get(guest.bits) ?? []))
       artefacts.set(`${guest.folder}/${name}`, bytes);
   }
   return { guests: builds, artefacts };
+};
+
+const buildUserPrograms = async (
+  userFolder: string,
+  workFolder: string,
+  guests: readonly GuestConfiguration[],
+): Promise<ReadonlyMap<Bits, readonly ElfSymbol[]>> => {
+  const programs = new Map<Bits, readonly ElfSymbol[]>();
+  for (const bits of new Set(guests.map((guest) => guest.bits)))
+    programs.set(bits, await buildUserProgram(userFolder, workFolder, MACHINES[bits]));
+  return programs;
 };
 
 type LinkObjects = ReadonlyMap<string, readonly KernelObject[]>;
 
 const compileLinks = async (compiler: KernelCompiler, guest: GuestConfiguration): Promise<LinkObjects> => {
   const objects = new Map<string, readonly KernelObject[]>();
-  for (const link of guest.links) objects.set(link.name, await compiler.compile(guest, link));
+  for (const link of allLinks(guest)) objects.set(link.name, await compiler.compile(guest, link));
   return objects;
 };
 
-const linkGuest = async (objects: LinkObjects, folder: string): Promise<GuestBuild> => {
-  const layout = layOutSlots([...objects.values()]);
+const linkGuest = async (guest: GuestConfiguration, objects: LinkObjects, folder: string): Promise<GuestBuild> => {
+  const machine = MACHINES[guest.bits];
+  const layout = layOutSlots([...objects.values()], machine.kernelBase);
   const images = await mapParallel(
     [...objects],
     WIDTH,
     async ([name, own]): Promise<[string, LinkedImage]> => [
       name,
-      await linkImage(own, layout, path.join(folder, `link-${name}`)),
+      await linkImage(own, layout, machine, path.join(folder, `link-${name}`)),
     ],
   );
   return { layout, images: new Map(images) };
@@ -109,7 +124,9 @@ const guestArtefacts = (
     if (stage === BASELINE_STAGE || stage === BASE_STAGE) files.set(`${stage}.elf`, built.image.bytes);
     files.set(`${stage}.catalogue.json`, readableJson(makeCatalogue(built, layout, userFunctions)));
   }
-  files.set('patch-sets.json', readableJson(makePatchSets(layout, images)));
+  files.set('patch-sets.json', readableJson(makePatchSets(layout, images, guest.links)));
+  if (guest.asPosted)
+    files.set('patch-sets-as-posted.json', readableJson(makePatchSets(layout, images, guest.asPosted)));
   files.set('sha256.json', readableJson(digests));
   return files;
 };

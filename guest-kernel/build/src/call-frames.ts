@@ -1,10 +1,11 @@
 import { AppError } from '@pvtrail/primitives';
+import type { Bits } from '@pvtrail/pvops';
 import type { ElfFile, ElfRelocation } from './elf-file.js';
 
 /** From `offset` of the function on, the canonical frame address is `register` + `cfaOffset` (DWARF 4, §6.4). */
 export interface FrameRow {
   readonly offset: number;
-  readonly register: 'rsp' | 'rbp' | 'other';
+  readonly register: 'sp' | 'bp' | 'other';
   readonly cfaOffset: number;
 }
 
@@ -12,33 +13,38 @@ export interface FrameRow {
 export interface CallFrame {
   readonly section: string;
   readonly start: number;
+  readonly entryRule: Omit<FrameRow, 'offset'>;
   readonly rows: readonly FrameRow[];
   /** Callee-saved registers with their offset from the CFA (DW_CFA_offset). */
   readonly savedAt: ReadonlyMap<string, number>;
 }
 
-/** DWARF register numbers of x86-64 (System V ABI, figure 3.36). */
-const DWARF_REGISTERS = [
-  'rax',
-  'rdx',
-  'rcx',
-  'rbx',
-  'rsi',
-  'rdi',
-  'rbp',
-  'rsp',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-  'return',
-] as const;
+/** DWARF register numbers (System V ABI: figure 3.36 of x86-64, table 2.14 of i386). */
+const DWARF_REGISTERS = {
+  32: ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi', 'return'],
+  64: [
+    'rax',
+    'rdx',
+    'rcx',
+    'rbx',
+    'rsi',
+    'rdi',
+    'rbp',
+    'rsp',
+    'r8',
+    'r9',
+    'r10',
+    'r11',
+    'r12',
+    'r13',
+    'r14',
+    'r15',
+    'return',
+  ],
+} as const;
 
-const frameRegister = (number: number): FrameRow['register'] => (number === 7 ? 'rsp' : number === 6 ? 'rbp' : 'other');
+/** The rule at a function's first instruction: the call has just pushed the return address. */
+const entryRule = (bits: Bits): Omit<FrameRow, 'offset'> => ({ register: 'sp', cfaOffset: bits / 8 });
 
 class Cursor {
   at: number;
@@ -139,12 +145,13 @@ const readFrame = (
   if (!start) throw new AppError('elf/malformed', 'a call frame names no function');
   cursor.skip(8);
   cursor.skip(cursor.uleb());
-  const machine = new FrameMachine(common);
+  const machine = new FrameMachine(common, object.bits);
   machine.run(new Cursor(bytes, common.instructionsAt), common.end);
   machine.run(cursor, end);
   return {
     section: object.sections[start.symbol.sectionIndex]?.name ?? '',
     start: Number(start.symbol.value + start.addend),
+    entryRule: entryRule(object.bits),
     rows: machine.rows,
     savedAt: machine.savedAt,
   };
@@ -155,12 +162,15 @@ class FrameMachine {
   readonly rows: FrameRow[] = [];
   readonly savedAt = new Map<string, number>();
   readonly #common: CommonEntry;
+  readonly #registers: readonly string[];
   readonly #remembered: Omit<FrameRow, 'offset'>[] = [];
   #offset = 0;
-  #rule: Omit<FrameRow, 'offset'> = { register: 'rsp', cfaOffset: 8 };
+  #rule: Omit<FrameRow, 'offset'>;
 
-  constructor(common: CommonEntry) {
+  constructor(common: CommonEntry, bits: Bits) {
     this.#common = common;
+    this.#registers = DWARF_REGISTERS[bits];
+    this.#rule = entryRule(bits);
   }
 
   run(cursor: Cursor, end: number): void {
@@ -176,8 +186,13 @@ class FrameMachine {
   }
 
   #save(register: number, factored: number): void {
-    const name = DWARF_REGISTERS[register];
+    const name = this.#registers[register];
     if (name !== undefined && name !== 'return') this.savedAt.set(name, factored * this.#common.dataAlignment);
+  }
+
+  #frameRegister(number: number): FrameRow['register'] {
+    const name = this.#registers[number]?.slice(1);
+    return name === 'sp' || name === 'bp' ? name : 'other';
   }
 
   #set(rule: Partial<Omit<FrameRow, 'offset'>>): void {
@@ -209,10 +224,10 @@ class FrameMachine {
         this.#set(this.#remembered.pop() ?? this.#rule);
         return;
       case 0x0c:
-        this.#set({ register: frameRegister(cursor.uleb()), cfaOffset: cursor.uleb() });
+        this.#set({ register: this.#frameRegister(cursor.uleb()), cfaOffset: cursor.uleb() });
         return;
       case 0x0d:
-        this.#set({ register: frameRegister(cursor.uleb()) });
+        this.#set({ register: this.#frameRegister(cursor.uleb()) });
         return;
       case 0x0e:
         this.#set({ cfaOffset: cursor.uleb() });
@@ -225,4 +240,4 @@ class FrameMachine {
 
 /** The frame rule that holds at `offset` of the function. */
 export const rowAt = (frame: CallFrame, offset: number): FrameRow =>
-  frame.rows.findLast((row) => row.offset <= offset) ?? { offset: 0, register: 'rsp', cfaOffset: 8 };
+  frame.rows.findLast((row) => row.offset <= offset) ?? { offset: 0, ...frame.entryRule };

@@ -1,14 +1,26 @@
 import { AppError, formatVirt } from '@pvtrail/primitives';
-import { type CatalogueSite, isIrqOp, type PvopName, pvopOfType, slotCount } from '@pvtrail/pvops';
+import {
+  type Bits,
+  bitsOf,
+  type CatalogueSite,
+  isIrqOp,
+  type Paging,
+  type PvopName,
+  pvopOfType,
+  slotCount,
+} from '@pvtrail/pvops';
 import iced from 'iced-x86';
 
 const { Decoder, DecoderOptions, FlowControl } = iced;
 
-/** Record of 2.6.29 … 4.19 on 64 bit (domain.md §2.3): pointer, u8 type, u8 length, u16 clobbers; 12 bytes used, stride 16. */
-const RECORD = { usedBytes: 12, strideBytes: 16, typeAt: 8, lengthAt: 9, clobbersAt: 10 } as const;
+/** Record of 2.6.29 … 4.19 (domain.md §2.3): pointer, u8 type, u8 length, u16 clobbers. */
+const RECORDS = {
+  32: { usedBytes: 8, strideBytes: 8, typeAt: 4, lengthAt: 5, clobbersAt: 6 },
+  64: { usedBytes: 12, strideBytes: 16, typeAt: 8, lengthAt: 9, clobbersAt: 10 },
+} as const;
 
-/** Masks of C sites from P4 on, and of C irq sites always, name RAX only (domain.md §2.2). */
-const RESULT_ONLY = 1;
+/** Masks of callee-save C sites, which P6 gave to page-table values: RAX, or EAX and EDX (domain.md §2.2). */
+const RESULT_ONLY = { 32: 5, 64: 1 } as const;
 
 interface SiteOwner {
   readonly name: string;
@@ -21,27 +33,30 @@ interface SiteOwner {
  * @throws AppError `image/corrupt` for an unknown type, or a site that lies in no function or does not hold whole instructions
  */
 export const readSites = (
+  paging: Paging,
   records: Uint8Array,
   read: (address: bigint, length: number) => Uint8Array,
   ownerOf: (address: bigint) => SiteOwner | undefined,
 ): CatalogueSite[] => {
+  const bits = bitsOf(paging);
+  const record = RECORDS[bits];
   const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
   const sites: CatalogueSite[] = [];
-  for (let at = 0; at + RECORD.usedBytes <= records.length; at += RECORD.strideBytes) {
-    const address = view.getBigUint64(at, true);
-    const type = view.getUint8(at + RECORD.typeAt);
-    const length = view.getUint8(at + RECORD.lengthAt);
-    const clobbers = view.getUint16(at + RECORD.clobbersAt, true);
-    const op = type < slotCount('4level') ? pvopOfType(type, '4level').name : undefined;
+  for (let at = 0; at + record.usedBytes <= records.length; at += record.strideBytes) {
+    const address = bits === 64 ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true));
+    const type = view.getUint8(at + record.typeAt);
+    const length = view.getUint8(at + record.lengthAt);
+    const clobbers = view.getUint16(at + record.clobbersAt, true);
+    const op = type < slotCount(paging) ? pvopOfType(type, paging).name : undefined;
     const owner = ownerOf(address);
     if (op === undefined || owner === undefined) {
       throw new AppError(
         'image/corrupt',
-        `patch record ${at / RECORD.strideBytes}: ${formatVirt(address)}, type ${type} is no call site`,
+        `patch record ${at / record.strideBytes}: ${formatVirt(address)}, type ${type} is no call site`,
       );
     }
-    const decoded = decodeSite(read(address, length), address, owner.name);
-    const recordType = owner.assembly ? (decoded.jumps ? 'asm-jump' : 'asm-call') : typeOfCSite(op, clobbers);
+    const decoded = decodeSite(bits, read(address, length), address, owner.name);
+    const recordType = owner.assembly ? (decoded.jumps ? 'asm-jump' : 'asm-call') : typeOfCSite(op, clobbers, bits);
     sites.push({
       address: formatVirt(address),
       length,
@@ -56,18 +71,19 @@ export const readSites = (
   return sites.sort((a, b) => (a.address < b.address ? -1 : 1));
 };
 
-const typeOfCSite = (op: PvopName, clobbers: number): CatalogueSite['recordType'] => {
+const typeOfCSite = (op: PvopName, clobbers: number, bits: Bits): CatalogueSite['recordType'] => {
   if (isIrqOp(op)) return 'c-irq';
-  return clobbers === RESULT_ONLY ? 'c-callee-save' : 'c';
+  return clobbers === RESULT_ONLY[bits] ? 'c-callee-save' : 'c';
 };
 
 /** Pushes before the call and pops after it are the site's own saves: they go when the site is patched. */
 const decodeSite = (
+  bits: Bits,
   code: Uint8Array,
   address: bigint,
   owner: string,
 ): { jumps: boolean; innerSaves: CatalogueSite['innerSaves'] } => {
-  const decoder = new Decoder(64, code, DecoderOptions.None);
+  const decoder = new Decoder(bits, code, DecoderOptions.None);
   decoder.ip = address;
   const innerSaves: { offset: number; kind: 'save' | 'restore'; register: string }[] = [];
   let jumps = false;

@@ -1,5 +1,6 @@
 import { AppError, formatVirt } from '@pvtrail/primitives';
 import {
+  type Bits,
   type CatalogueFunction,
   type CatalogueNotSave,
   type CatalogueOp,
@@ -18,6 +19,7 @@ import type { ElfSymbol } from './elf-file.js';
 import { functionKind, isAssembly, type KernelFunction, listFunctions, THUNK_PREFIX } from './kernel-functions.js';
 import type { LinkedImage } from './link.js';
 import { readLoadable } from './loadable.js';
+import { MACHINES } from './machine.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
 import type { GuestConfiguration, Link } from './stages.js';
 
@@ -33,7 +35,6 @@ const CATALOGUED_SYMBOLS = [
   'ident_64',
 ] as const;
 
-const POINTER_BYTES = 8;
 const RECORDS_SECTION = '.parainstructions';
 
 export interface StageBuild {
@@ -53,13 +54,14 @@ export const makeCatalogue = (
   userFunctions: readonly ElfSymbol[],
 ): KernelCatalogue => {
   const read = (address: bigint, length: number) => readLoadable(image.elf.segments, address, length);
+  const { wordBytes } = MACHINES[guest.bits];
   const functions = listFunctions(objects, layout);
   const symbols = catalogueSymbols(image);
-  const opTable = readOpTable(link, layout);
-  const pointers = new Map(opTable.map(({ op, address }) => [op, pointerAt(read(BigInt(address), POINTER_BYTES))]));
-  const sites = readSites(recordBytes(symbols, read), read, ownerIn(functions));
+  const opTable = readOpTable(guest, link, layout);
+  const pointers = new Map(opTable.map(({ op, address }) => [op, pointerAt(read(BigInt(address), wordBytes))]));
+  const sites = readSites(guest.paging, recordBytes(symbols, read), read, ownerIn(functions));
   const thunks = functions.filter((fn) => fn.name.startsWith(THUNK_PREFIX));
-  const classified = classifyAll(functions, read, sites, thunks);
+  const classified = classifyAll(guest.bits, functions, read, sites, thunks);
   failOnUnclassified(link, classified);
   const opTargets = new Set(pointers.values());
   return {
@@ -87,24 +89,28 @@ const catalogueSymbols = (image: LinkedImage): Record<string, string> => {
   );
 };
 
-const readOpTable = (link: Link, layout: SlotLayout): CatalogueOp[] => {
+const readOpTable = ({ bits, paging }: GuestConfiguration, link: Link, layout: SlotLayout): CatalogueOp[] => {
+  const { wordBytes } = MACHINES[bits];
   const table = layout.units.find((unit) => unit.section === OP_TABLE_SECTION);
   if (!link.on.has('CONFIG_PARAVIRT')) return [];
-  const count = slotCount('4level');
-  if (!table || table.slotBytes !== count * POINTER_BYTES) {
+  const count = slotCount(paging);
+  if (!table || table.slotBytes !== count * wordBytes) {
     throw new AppError(
       'image/corrupt',
-      `${OP_TABLE_SECTION} has ${table?.slotBytes ?? 0} bytes, not ${count} slots of 8`,
+      `${OP_TABLE_SECTION} has ${table?.slotBytes ?? 0} bytes, not ${count} slots of ${wordBytes}`,
     );
   }
   return Array.from({ length: count }, (_, type) => {
-    const pvop = pvopOfType(type, '4level');
-    const address = formatVirt(table.address + BigInt(type * POINTER_BYTES));
+    const pvop = pvopOfType(type, paging);
+    const address = formatVirt(table.address + BigInt(type * wordBytes));
     return { op: pvop.name, type, address, calleeSave: isCalleeSave(pvop, link.optimisations) };
   });
 };
 
-const pointerAt = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+const pointerAt = (bytes: Uint8Array): bigint => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return bytes.length === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+};
 
 const recordBytes = (
   symbols: Readonly<Record<string, string>>,
@@ -121,6 +127,7 @@ const ownerIn = (functions: readonly KernelFunction[]) => (address: bigint) => {
 };
 
 const classifyAll = (
+  bits: Bits,
   functions: readonly KernelFunction[],
   read: (address: bigint, length: number) => Uint8Array,
   sites: readonly CatalogueSite[],
@@ -133,7 +140,7 @@ const classifyAll = (
   return functions.flatMap((fn) => {
     const end = fn.address + BigInt(fn.codeBytes);
     const own = excluded.filter((range) => range.from < end && range.to > fn.address);
-    return classifySaves(fn, read(fn.address, fn.codeBytes), own);
+    return classifySaves(bits, fn, read(fn.address, fn.codeBytes), own);
   });
 };
 

@@ -1,4 +1,4 @@
-import type { CatalogueSave } from '@pvtrail/pvops';
+import type { Bits, CatalogueSave } from '@pvtrail/pvops';
 import { type CallFrame, rowAt } from './call-frames.js';
 import { isAssembly, type KernelFunction } from './kernel-functions.js';
 import { causeOf, isOwnFrameSlot, mayKeep, noSaveReason } from './save-rules.js';
@@ -34,13 +34,14 @@ const contains = (ranges: readonly AddressRange[], address: bigint): boolean =>
  * which count by range). `code`: the function's linked bytes.
  */
 export const classifySaves = (
+  bits: Bits,
   fn: KernelFunction,
   code: Uint8Array,
   excluded: readonly AddressRange[],
 ): ClassifiedInstruction[] =>
-  decodeStackInstructions(code, fn.address)
+  decodeStackInstructions(bits, code, fn.address)
     .filter((instruction) => !contains(excluded, instruction.address))
-    .map((instruction) => ({ instruction, fn, verdict: verdictOf(instruction, fn) }));
+    .map((instruction) => ({ instruction, fn, verdict: verdictOf(bits, instruction, fn) }));
 
 const noSave = (reason: string): Verdict => ({ kind: 'no-save', reason });
 const saves = (cause: CatalogueSave['cause'], ...directions: CatalogueSave['kind'][]): Verdict => ({
@@ -50,10 +51,10 @@ const saves = (cause: CatalogueSave['cause'], ...directions: CatalogueSave['kind
 });
 const UNCLASSIFIED: Verdict = { kind: 'unclassified' };
 
-const verdictOf = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
+const verdictOf = (bits: Bits, instruction: StackInstruction, fn: KernelFunction): Verdict => {
   if (movesFlags(instruction)) return noSave('flags');
-  if (isAssembly(fn.source) || !fn.frame) return assemblyVerdict(instruction, fn);
-  return compiledVerdict(instruction, fn, fn.frame);
+  if (isAssembly(fn.source) || !fn.frame) return assemblyVerdict(bits, instruction, fn);
+  return compiledVerdict(bits, instruction, fn, fn.frame);
 };
 
 /** pushf/popf, and the `push rdi`/`pop rax` that carries their value (definitions §4, *save, restore*). */
@@ -70,31 +71,30 @@ const directionsOf = ({ form, stackOperand }: StackInstruction): readonly Catalo
   return stackOperand === 'write' ? ['save'] : ['restore', 'save'];
 };
 
-const compiledVerdict = (instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): Verdict => {
+const compiledVerdict = (bits: Bits, instruction: StackInstruction, fn: KernelFunction, frame: CallFrame): Verdict => {
   if (fn.spills.has(instruction.address)) return spillVerdict(instruction);
   if (keepsRegister(instruction, fn, frame)) return saves('callee-frame', ...directionsOf(instruction));
   if (contains(fn.inline, instruction.address)) return inlineVerdict(instruction, fn);
   if (instruction.form === 'push') return noSave('argument-push');
   if (instruction.form === 'pop') return noSave('argument-pop');
-  return noSave(placeOf(distanceFromFrame(instruction, fn, frame)));
+  return noSave(placeOf(distanceFromFrame(instruction, fn, frame), bits / 8));
 };
 
 /** The caller's arguments begin at the canonical frame address, the return address lies right below it. */
-const placeOf = (distance: number | undefined): string => {
-  if (distance === undefined || distance < -WORD_BYTES) return 'local';
+const placeOf = (distance: number | undefined, wordBytes: number): string => {
+  if (distance === undefined || distance < -wordBytes) return 'local';
   return distance < 0 ? 'return-address' : 'argument-load';
 };
-
-const WORD_BYTES = 8;
 
 /** A push of a spill slot's value reads the slot: the push itself passes an argument. */
 const spillVerdict = (instruction: StackInstruction): Verdict =>
   instruction.form === 'push' ? saves('spill', 'restore') : saves('spill', ...directionsOf(instruction));
 
-/** Inline assembly may use locals in memory; what it pushes and pops needs a row of its own. */
-const inlineVerdict = ({ form, register }: StackInstruction, fn: KernelFunction): Verdict => {
+/** Inline assembly may use locals in memory; a fourth argument word is pushed right before the call; other pushes and pops need a row of their own. */
+const inlineVerdict = ({ form, register, next }: StackInstruction, fn: KernelFunction): Verdict => {
   const reason = noSaveReason(fn.name, form, register);
   if (reason !== undefined) return noSave(reason);
+  if (form === 'push' && next === 'call') return noSave('argument-push');
   return form === 'push' || form === 'pop' ? UNCLASSIFIED : noSave('local');
 };
 
@@ -112,10 +112,12 @@ const keepsRegister = (instruction: StackInstruction, fn: KernelFunction, frame:
   return distance === undefined || distance === keptAt;
 };
 
-const assemblyVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict => {
+const assemblyVerdict = (bits: Bits, instruction: StackInstruction, fn: KernelFunction): Verdict => {
   const reason = noSaveReason(fn.name, instruction.form, instruction.register);
   if (reason !== undefined) return noSave(reason);
-  return causeOf(fn.source, fn.name) === 'entry-frame' ? entryVerdict(instruction) : calleeVerdict(instruction, fn);
+  return causeOf(fn.source, fn.name) === 'entry-frame'
+    ? entryVerdict(bits, instruction)
+    : calleeVerdict(instruction, fn);
 };
 
 const calleeVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdict =>
@@ -124,12 +126,12 @@ const calleeVerdict = (instruction: StackInstruction, fn: KernelFunction): Verdi
     : UNCLASSIFIED;
 
 /** Entry code keeps each register in its own slot of the frame; it also reads, tests and completes the frame. */
-const entryVerdict = (instruction: StackInstruction): Verdict => {
+const entryVerdict = (bits: Bits, instruction: StackInstruction): Verdict => {
   const { form, mnemonic, register, displacement } = instruction;
   if (form === 'push' || form === 'pop') {
     return REGISTER_FREE.has(register) ? noSave('frame-constant') : saves('entry-frame', ...directionsOf(instruction));
   }
-  if (!isOwnFrameSlot(register, displacement) || !(mnemonic === 'mov' || mnemonic === 'xchg'))
+  if (!isOwnFrameSlot(bits, register, displacement) || !(mnemonic === 'mov' || mnemonic === 'xchg'))
     return noSave('frame-access');
   return isResult(instruction) ? noSave('result') : saves('entry-frame', ...directionsOf(instruction));
 };
@@ -138,4 +140,4 @@ const REGISTER_FREE = new Set(['memory', 'constant']);
 
 /** A system call's result goes into the frame right after the call. */
 const isResult = ({ stackOperand, register, previous }: StackInstruction): boolean =>
-  stackOperand === 'write' && register === 'rax' && previous === 'call';
+  stackOperand === 'write' && (register === 'rax' || register === 'eax') && previous === 'call';

@@ -3,8 +3,9 @@ import path from 'node:path';
 import type { KernelObject } from './compile.js';
 import { type ElfFile, readElf } from './elf-file.js';
 import { linkerScript, objectName } from './linker-script.js';
+import type { Machine } from './machine.js';
 import { type SlotLayout, unitKey } from './slots.js';
-import { LD_FLAGS, runTool } from './toolchain.js';
+import { linkerFlags, runTool } from './toolchain.js';
 
 export interface LinkedImage {
   readonly bytes: Uint8Array;
@@ -15,6 +16,7 @@ export interface LinkedImage {
 export const linkImage = async (
   objects: readonly KernelObject[],
   layout: SlotLayout,
+  machine: Machine,
   folder: string,
 ): Promise<LinkedImage> => {
   const sources = objects.map((object) => object.source);
@@ -28,9 +30,9 @@ export const linkImage = async (
     await fs.mkdir(path.dirname(target), { recursive: true });
     await fs.copyFile(object.path, target);
   }
-  await fs.writeFile(path.join(folder, 'kernel.lds'), linkerScript(layout, present, sources));
+  await fs.writeFile(path.join(folder, 'kernel.lds'), linkerScript(layout, machine, present, sources));
   const inputs = sources.map(objectName);
-  const flags = [...LD_FLAGS, '--orphan-handling=error', '-T', 'kernel.lds'];
+  const flags = [...linkerFlags(machine), '--orphan-handling=error', '-T', 'kernel.lds'];
   await runTool('ld', [...flags, '-o', 'kernel.elf', ...inputs], folder);
   const bytes = await fs.readFile(path.join(folder, 'kernel.elf'));
   return { bytes, elf: readElf(bytes) };

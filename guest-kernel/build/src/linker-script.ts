@@ -1,12 +1,13 @@
-import { KERNEL_MAP, type SlotLayout, type TableArea, type Unit } from './slots.js';
+import type { Machine } from './machine.js';
+import type { SlotLayout, TableArea, Unit } from './slots.js';
 
-/** The kernel's entry (docs/adr/001: RIP = `e_entry`). */
+/** The kernel's entry (docs/adr/001, 006: the instruction pointer starts at `e_entry`). */
 const ENTRY_SYMBOL = '_start';
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
 /** Sections that ld makes for position-independent code: empty here, but it wants a place for them. */
-export const LINKER_MADE = '.got .got.plt .igot.plt .iplt .rela.*';
+export const LINKER_MADE = '.got .got.plt .igot.plt .iplt .rel.* .rela.*';
 
 /** Every object has these; where they hold something, a unit has placed them before. */
 const EMPTY = '.text .data .bss';
@@ -19,16 +20,21 @@ export const objectName = (source: string): string => `${source}.o`;
  * that a stray jump fails at once. Any input section without a place is an error of ld (--orphan-handling=error).
  * `present`: the keys of the units that the link has.
  */
-export const linkerScript = (layout: SlotLayout, present: ReadonlySet<string>, sources: readonly string[]): string => {
+export const linkerScript = (
+  layout: SlotLayout,
+  { outputFormat, outputArchitecture, kernelMap }: Machine,
+  present: ReadonlySet<string>,
+  sources: readonly string[],
+): string => {
   const { text, rodata, data, bss } = layout.regions;
   const units = (region: Unit['region'], start: bigint): string[] =>
     layout.units
       .filter((unit) => unit.region === region && present.has(unit.key))
       .flatMap((unit) => [`    . = ${hex(unit.address - start)};`, `    ${objectName(unit.source)}(${unit.section})`]);
-  const at = (address: bigint): string => `${hex(address)} : AT(${hex(address - KERNEL_MAP)})`;
+  const at = (address: bigint): string => `${hex(address)} : AT(${hex(address - kernelMap)})`;
   return [
-    'OUTPUT_FORMAT("elf64-x86-64")',
-    'OUTPUT_ARCH(i386:x86-64)',
+    `OUTPUT_FORMAT("${outputFormat}")`,
+    `OUTPUT_ARCH(${outputArchitecture})`,
     `ENTRY(${ENTRY_SYMBOL})`,
     'PHDRS { text PT_LOAD FLAGS(5); rodata PT_LOAD FLAGS(4); data PT_LOAD FLAGS(6); }',
     'SECTIONS {',

@@ -5,7 +5,7 @@ import { THUNK_PREFIX } from './kernel-functions.js';
 import type { LinkedImage } from './link.js';
 import { loadableDigest, readLoadable } from './loadable.js';
 import { OP_TABLE_SECTION, type SlotLayout } from './slots.js';
-import { BASE_STAGE } from './stages.js';
+import { BASE_STAGE, type Link } from './stages.js';
 
 /** A place that edits are made for: a unit or a joined table. */
 interface EditPlace {
@@ -18,14 +18,19 @@ interface EditPlace {
 }
 
 /**
- * The edits that lead from each link to the next, one set per optimisation; `images` are the links of one guest by name.
+ * The edits that lead from each link of `series` to the next, one set per optimisation; `images` are one guest's by name of the link.
  * @throws AppError `image/corrupt` when folding the sets over the base does not give each separately linked image
  */
-export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, LinkedImage>): PatchSetFile => {
+export const makePatchSets = (
+  layout: SlotLayout,
+  images: ReadonlyMap<string, LinkedImage>,
+  series: readonly Link[],
+): PatchSetFile => {
   const places = editPlaces(layout);
   let before = segmentsOf(images, BASE_STAGE);
   const sets = OPTIMISATIONS.map(({ name, stage }): PatchSet => {
-    const after = images.has(name) ? segmentsOf(images, name) : before;
+    const link = series.find(({ completes }) => completes === name);
+    const after = link ? segmentsOf(images, link.name) : before;
     const edits = places.flatMap((place) => editOf(place, before, after));
     const folded = foldEdits(before, edits);
     if (loadableDigest(folded) !== loadableDigest(after)) {
@@ -35,7 +40,7 @@ export const makePatchSets = (layout: SlotLayout, images: ReadonlyMap<string, Li
       );
     }
     before = after;
-    return { optimisation: name, stage, hash: patchSetHash(edits), edits };
+    return { optimisation: name, stage: link?.stage ?? stage, hash: patchSetHash(edits), edits };
   });
   return { format: 1, base: BASE_STAGE, sets };
 };

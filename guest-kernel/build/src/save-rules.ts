@@ -1,3 +1,5 @@
+import type { Bits } from '@pvtrail/pvops';
+
 /**
  * What pushes, pops and stack moves of assembly are: assembly carries no marks from a compiler. The first row that names the
  * source, and the function where it has one, holds. Assembly without a row may keep callee-saved registers of the ABI only.
@@ -36,12 +38,15 @@ const NO_SAVES: readonly NoSaveRow[] = [
   { function: 'cpu_init', form: 'push', register: 'rax', reason: 'far-return' },
 ];
 
-/** Registers that a called function keeps (System V ABI, figure 3.4). */
-const CALLEE_SAVED: ReadonlySet<string> = new Set(['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15']);
+/** Registers that a called function keeps (System V ABI: figure 3.4 of x86-64, table 2.3 of i386). */
+const CALLEE_SAVED: ReadonlySet<string> = new Set([
+  ...['rbx', 'rbp', 'r12', 'r13', 'r14', 'r15'],
+  ...['ebx', 'ebp', 'esi', 'edi'],
+]);
 
 /**
- * Offsets in `struct regs` (src/include/layout.h) where a register's value is kept. A system call's rcx and r11 are the user's
- * rip and flags, and rax is also kept as the call's number.
+ * Offsets in `struct regs` (src/include/layout_64.h, layout_32.h) where a register's value is kept. A system call's rcx and r11
+ * are the user's rip and flags, on 32 bit sysexit takes eip and esp from edx and ecx; rax and eax are also kept as the call's number.
  */
 const FRAME_SLOTS: ReadonlyMap<string, readonly number[]> = new Map([
   ['r15', [0]],
@@ -59,10 +64,18 @@ const FRAME_SLOTS: ReadonlyMap<string, readonly number[]> = new Map([
   ['rdx', [96]],
   ['rsi', [104]],
   ['rdi', [112]],
+  ['ebx', [0]],
+  ['ecx', [4, 60]],
+  ['edx', [8, 48]],
+  ['esi', [12]],
+  ['edi', [16]],
+  ['ebp', [20]],
+  ['eax', [24, 44]],
+  ['ds', [28]],
+  ['es', [32]],
+  ['fs', [36]],
+  ['gs', [40]],
 ]);
-
-/** A function that fills its caller's frame has its return address below it. */
-const RETURN_ADDRESS_BYTES = 8;
 
 const ruleOf = (source: string, fn: string): SaveRule | undefined =>
   SAVE_RULES.find((rule) => rule.source.test(source) && (rule.function === undefined || rule.function === fn));
@@ -78,8 +91,11 @@ export const isEntry = (source: string, fn: string): boolean => causeOf(source, 
 export const noSaveReason = (fn: string, form: string, register: string): string | undefined =>
   NO_SAVES.find((row) => row.function === fn && row.form === form && row.register === register)?.reason;
 
-/** True when the frame keeps `register` at RSP + `displacement`, with or without a return address below the frame. */
-export const isOwnFrameSlot = (register: string, displacement: number): boolean => {
+/**
+ * True when the frame keeps `register` at the stack pointer + `displacement`. A function that fills its caller's frame has its
+ * return address below it.
+ */
+export const isOwnFrameSlot = (bits: Bits, register: string, displacement: number): boolean => {
   const slots = FRAME_SLOTS.get(register) ?? [];
-  return slots.includes(displacement) || slots.includes(displacement - RETURN_ADDRESS_BYTES);
+  return slots.includes(displacement) || slots.includes(displacement - bits / 8);
 };

@@ -34,10 +34,6 @@ export interface SlotLayout {
   >;
 }
 
-const KERNEL_BASE = 0xffffffff81000000n;
-/** Virtual − physical address of the kernel image (docs/adr/001). */
-export const KERNEL_MAP = 0xffffffff80000000n;
-
 const SLOT_ALIGNMENT = 16;
 const PAGE = 4096;
 
@@ -69,12 +65,12 @@ type UnplacedUnit = Omit<Unit, 'address'>;
 
 /**
  * Lays out the units of all links: sources in sorted order, within one the order of its base link, with units that only other
- * links have after the one that they follow there.
+ * links have after the one that they follow there. `kernelBase`: where text begins.
  * @throws AppError `input/unsupported-combination` when a section changes its region between links
  */
-export const layOutSlots = (links: readonly (readonly KernelObject[])[]): SlotLayout => {
+export const layOutSlots = (links: readonly (readonly KernelObject[])[], kernelBase: bigint): SlotLayout => {
   const units = mergeUnits(links);
-  const text = place(units, 'text', KERNEL_BASE);
+  const text = place(units, 'text', kernelBase);
   const rodata = place(units, 'rodata', alignUp(text.end, PAGE));
   const tables = placeTables(links, rodata.end);
   const rodataEnd = tables.at(-1)
@@ -87,7 +83,7 @@ export const layOutSlots = (links: readonly (readonly KernelObject[])[]): SlotLa
     units: [...text.units, ...rodata.units, ...data.units, ...bss.units],
     tables,
     regions: {
-      text: region(KERNEL_BASE, text.end),
+      text: region(kernelBase, text.end),
       rodata: region(alignUp(text.end, PAGE), rodataEnd),
       data: region(alignUp(rodataEnd, PAGE), data.end),
       bss: region(alignUp(data.end, PAGE), bss.end),

@@ -1,8 +1,9 @@
+import type { Bits } from '@pvtrail/pvops';
 import iced from 'iced-x86';
 
 /**
  * An instruction that moves something to or from the stack: push and pop in all forms, and any instruction with an operand in
- * memory addressed by RSP, or by RBP where the function uses it as frame pointer. `call`, `ret`, `iret` and `lea` are none.
+ * memory addressed by the stack pointer, or by RBP or EBP where the function uses it as frame pointer. `call`, `ret`, `iret` and `lea` are none.
  */
 export interface StackInstruction {
   readonly address: bigint;
@@ -13,7 +14,7 @@ export interface StackInstruction {
   /** The register that is stored or loaded; `memory` or `constant` when it is none. */
   readonly register: string;
   /** Address of the stack operand: base register before the instruction + displacement. */
-  readonly base: 'rsp' | 'rbp';
+  readonly base: 'sp' | 'bp';
   readonly displacement: number;
   /** The instruction right before it, in address order. */
   readonly previous: string;
@@ -43,13 +44,13 @@ const FLAG_FORMS = new Set([
   Mnemonic.Popfd,
   Mnemonic.Popfq,
 ]);
+const STACK_POINTERS = new Set([Register.RSP, Register.ESP]);
+const BASE_POINTERS = new Set([Register.RBP, Register.EBP]);
 const WITHOUT_ACCESS = new Set([Mnemonic.Lea, Mnemonic.Nop]);
 
-const WORD_BYTES = 8;
-
 /** Decodes a function's code and returns its stack instructions in address order. Errors of decoding are the caller's concern. */
-export const decodeStackInstructions = (code: Uint8Array, address: bigint): StackInstruction[] => {
-  const decoder = new Decoder(64, code, DecoderOptions.None);
+export const decodeStackInstructions = (bits: Bits, code: Uint8Array, address: bigint): StackInstruction[] => {
+  const decoder = new Decoder(bits, code, DecoderOptions.None);
   decoder.ip = address;
   const factory = new InstructionInfoFactory();
   const instruction = new Instruction();
@@ -59,7 +60,7 @@ export const decodeStackInstructions = (code: Uint8Array, address: bigint): Stac
   while (decoder.canDecode) {
     decoder.decodeOut(instruction);
     if (setsFramePointer(instruction)) framePointer = true;
-    const value = stackInstruction(instruction, factory, framePointer);
+    const value = stackInstruction(bits, instruction, factory, framePointer);
     if (value) found.push({ at: mnemonics.length, value });
     mnemonics.push(Mnemonic[instruction.mnemonic]?.toLowerCase() ?? '');
   }
@@ -71,10 +72,11 @@ export const decodeStackInstructions = (code: Uint8Array, address: bigint): Stac
 
 const setsFramePointer = (instruction: iced.Instruction): boolean =>
   instruction.mnemonic === Mnemonic.Mov &&
-  instruction.op0Register === Register.RBP &&
-  instruction.op1Register === Register.RSP;
+  BASE_POINTERS.has(instruction.op0Register) &&
+  STACK_POINTERS.has(instruction.op1Register);
 
 const stackInstruction = (
+  bits: Bits,
   instruction: iced.Instruction,
   factory: iced.InstructionInfoFactory,
   framePointer: boolean,
@@ -84,21 +86,21 @@ const stackInstruction = (
     address: instruction.ip,
     length: instruction.length,
     mnemonic: Mnemonic[mnemonic]?.toLowerCase() ?? '',
-    register: registerOperand(instruction),
+    register: registerOperand(bits, instruction),
   };
   if (PUSHES.has(mnemonic)) {
     const form = FLAG_FORMS.has(mnemonic) ? 'push-flags' : 'push';
-    return { ...common, form, stackOperand: 'write', base: 'rsp', displacement: -WORD_BYTES };
+    return { ...common, form, stackOperand: 'write', base: 'sp', displacement: -bits / 8 };
   }
   if (POPS.has(mnemonic)) {
     const leave = mnemonic === Mnemonic.Leave;
     const form = FLAG_FORMS.has(mnemonic) ? 'pop-flags' : 'pop';
     return {
       ...common,
-      register: leave ? 'rbp' : common.register,
+      register: leave ? (bits === 64 ? 'rbp' : 'ebp') : common.register,
       form,
       stackOperand: 'read',
-      base: leave ? 'rbp' : 'rsp',
+      base: leave ? 'bp' : 'sp',
       displacement: 0,
     };
   }
@@ -112,7 +114,7 @@ const stackInstruction = (
     form,
     stackOperand,
     base,
-    displacement: Number(BigInt.asIntN(64, instruction.memoryDisplacement)),
+    displacement: Number(BigInt.asIntN(bits, instruction.memoryDisplacement)),
   };
 };
 
@@ -123,9 +125,9 @@ const memoryOperand = (instruction: iced.Instruction): number | undefined => {
   return undefined;
 };
 
-const stackBase = (instruction: iced.Instruction, framePointer: boolean): 'rsp' | 'rbp' | undefined => {
-  if (instruction.memoryBase === Register.RSP) return 'rsp';
-  return framePointer && instruction.memoryBase === Register.RBP ? 'rbp' : undefined;
+const stackBase = (instruction: iced.Instruction, framePointer: boolean): 'sp' | 'bp' | undefined => {
+  if (STACK_POINTERS.has(instruction.memoryBase)) return 'sp';
+  return framePointer && BASE_POINTERS.has(instruction.memoryBase) ? 'bp' : undefined;
 };
 
 const accessOf = (
@@ -140,13 +142,13 @@ const accessOf = (
   return access === OpAccess.Read || access === OpAccess.CondRead ? 'read' : 'read-write';
 };
 
-/** The instruction's register operand as its 64-bit name, whatever the width. */
-const registerOperand = (instruction: iced.Instruction): string => {
+/** The instruction's register operand by the name of its full width. */
+const registerOperand = (bits: Bits, instruction: iced.Instruction): string => {
+  const fullRegister = bits === 64 ? RegisterExt.fullRegister : RegisterExt.fullRegister32;
   let other = 'memory';
   for (let index = 0; index < instruction.opCount; index++) {
     const kind = instruction.opKind(index);
-    if (kind === OpKind.Register)
-      return Register[RegisterExt.fullRegister(instruction.opRegister(index))]?.toLowerCase() ?? '';
+    if (kind === OpKind.Register) return Register[fullRegister(instruction.opRegister(index))]?.toLowerCase() ?? '';
     if (kind !== OpKind.Memory) other = 'constant';
   }
   return other;

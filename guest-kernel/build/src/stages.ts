@@ -42,9 +42,11 @@ export const BASE_STAGE = 'v2.6.29';
 
 /** One image to link: the switches that are on, and the optimisations that its code contains. */
 export interface Link {
-  /** A stage, or the last of `optimisations`. */
+  /** A stage, or the optimisation that it completes. */
   readonly name: string;
   readonly stage: string;
+  /** The optimisation whose patch set leads here; null for images that are linked files. */
+  readonly completes: Optimisation | null;
   readonly on: ReadonlySet<Switch>;
   readonly optimisations: OptimisationSet;
 }
@@ -59,16 +61,25 @@ export interface GuestConfiguration {
   /** `-D` arguments that all its links share. */
   readonly defines: readonly string[];
   readonly links: readonly Link[];
+  /** The series as it was posted, from the base on, where measured stages fold later fixes in; null where they fold nothing. */
+  readonly asPosted: readonly Link[] | null;
 }
 
 const baseLink = (on: readonly Switch[]): Link => ({
   name: BASE_STAGE,
   stage: BASE_STAGE,
+  completes: null,
   on: new Set<Switch>(['CONFIG_PARAVIRT', ...on]),
   optimisations: new Set(),
 });
 
-const BASELINE_LINK: Link = { name: BASELINE_STAGE, stage: BASELINE_STAGE, on: new Set(), optimisations: new Set() };
+const BASELINE_LINK: Link = {
+  name: BASELINE_STAGE,
+  stage: BASELINE_STAGE,
+  completes: null,
+  on: new Set(),
+  optimisations: new Set(),
+};
 
 /** The base stage, and one link per optimisation that has a switch, each with all switches before its own. */
 const seriesLinks = (switches: SwitchTable, base: Link): readonly Link[] => {
@@ -77,7 +88,13 @@ const seriesLinks = (switches: SwitchTable, base: Link): readonly Link[] => {
     const turnsOn = switches[name];
     const { on, optimisations } = links.at(-1) ?? base;
     if (turnsOn === undefined) continue;
-    links.push({ name, stage, on: new Set([...on, turnsOn]), optimisations: new Set([...optimisations, name]) });
+    links.push({
+      name,
+      stage,
+      completes: name,
+      on: new Set([...on, turnsOn]),
+      optimisations: new Set([...optimisations, name]),
+    });
   }
   return links;
 };
@@ -90,6 +107,7 @@ export const NATIVE_64: GuestConfiguration = {
   paging: '4level',
   defines: ['-DGUEST_NATIVE=1', '-DBITS64=1'],
   links: [BASELINE_LINK, ...seriesLinks(COMMON_SWITCHES, baseLink(['PV_LOCKS']))],
+  asPosted: null,
 };
 
 /** Spin locks are no ops: what the series never removed is not there (definitions §1). */
@@ -106,19 +124,73 @@ const XEN_64: GuestConfiguration = {
   paging: '4level',
   defines: ['-DGUEST_NATIVE=0', '-DGUEST_XEN=1', '-DBITS64=1'],
   links: seriesLinks({ ...COMMON_SWITCHES, 'xen-direct-irq': 'PV_XEN_DIRECT_IRQ' }, baseLink(['PV_LOCKS'])),
+  asPosted: null,
+};
+
+const NATIVE_32_2LEVEL: GuestConfiguration = {
+  ...NATIVE_64,
+  folder: 'native-32-2level',
+  bits: 32,
+  paging: '2level',
+  defines: ['-DGUEST_NATIVE=1', '-DBITS64=0', '-DPAE=0'],
+};
+
+const POSTED_PTE_STAGE = 'callee-save-pte-as-posted';
+const LAST_FIX_OF_PTE = 'F3';
+
+/** The measured links of a PAE guest: with F1 … F3 in the stage whose upper halves they repair (definitions §1). */
+const foldFixes = (series: readonly Link[]): readonly Link[] => {
+  const posted = series.findIndex(({ name }) => name === 'callee-save-pte');
+  const fixed = series.findIndex(({ name }) => name === LAST_FIX_OF_PTE);
+  return series.flatMap((link, index) => {
+    if (index <= posted || index > fixed) return index === posted ? [] : [link];
+    return index === fixed
+      ? [{ ...link, name: 'callee-save-pte', stage: 'callee-save-pte', completes: 'callee-save-pte' }]
+      : [];
+  });
+};
+
+const asPosted = (series: readonly Link[]): readonly Link[] =>
+  series.map((link) =>
+    link.name === 'callee-save-pte' ? { ...link, name: POSTED_PTE_STAGE, stage: POSTED_PTE_STAGE } : link,
+  );
+
+const PAE_SERIES = seriesLinks(COMMON_SWITCHES, baseLink(['PV_LOCKS']));
+
+export const NATIVE_32_PAE: GuestConfiguration = {
+  ...NATIVE_64,
+  folder: 'native-32-pae',
+  bits: 32,
+  paging: 'pae',
+  defines: ['-DGUEST_NATIVE=1', '-DBITS64=0', '-DPAE=1'],
+  links: [BASELINE_LINK, ...foldFixes(PAE_SERIES)],
+  asPosted: asPosted(PAE_SERIES),
 };
 
 /** Every configuration that `guest-kernel/images` holds. */
-export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [NATIVE_64, NATIVE_64_PVLOCKS_OFF, XEN_64];
+export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [
+  NATIVE_64,
+  NATIVE_64_PVLOCKS_OFF,
+  XEN_64,
+  NATIVE_32_PAE,
+  NATIVE_32_2LEVEL,
+];
+
+/** All that is linked for a guest: the measured links, and what only the series as posted has. */
+export const allLinks = ({ links, asPosted: posted }: GuestConfiguration): readonly Link[] => [
+  ...links,
+  ...(posted ?? []).filter(({ name }) => !links.some((link) => link.name === name)),
+];
 
 /** Stages that have an image of their own, in order: `direct-call` runs the image of `v2.6.30` (definitions §1). */
-export const stagesOf = ({ links }: GuestConfiguration): readonly string[] => [
-  ...new Set(links.map((link) => link.stage)),
+export const stagesOf = (guest: GuestConfiguration): readonly string[] => [
+  ...new Set(allLinks(guest).map((link) => link.stage)),
 ];
 
 /** The link that is the whole of a stage: its last one. @throws AppError `input/unknown-stage` */
 export const linkOfStage = (guest: GuestConfiguration, stage: string): Link => {
-  const link = guest.links.findLast((candidate) => candidate.stage === stage);
+  const ofStage = (candidate: Link): boolean => candidate.stage === stage;
+  const link = guest.links.findLast(ofStage) ?? allLinks(guest).findLast(ofStage);
   if (!link)
     throw new AppError(
       'input/unknown-stage',

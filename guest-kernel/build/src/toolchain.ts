@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { AppError } from '@pvtrail/primitives';
+import type { Machine } from './machine.js';
 
 /** The compiler whose output the committed images are: gcc of Debian 12 (definitions §1). */
 const REQUIRED_GCC = { version: '12.2.0', distribution: 'Debian' } as const;
 
-/** Code generation of kernel C on 64 bit, exactly as definitions §1 lists it. */
-export const KERNEL_C_FLAGS = [
+/** Code generation of kernel C, exactly as definitions §1 lists it. */
+export const kernelCFlags = ({ kernelFlags }: Machine): readonly string[] => [...SHARED_KERNEL_C_FLAGS, ...kernelFlags];
+
+const SHARED_KERNEL_C_FLAGS = [
   '-O2',
   '-ffreestanding',
   '-fno-ident',
@@ -21,13 +24,12 @@ export const KERNEL_C_FLAGS = [
   '-fno-partial-inlining',
   '-fno-reorder-blocks-and-partition',
   '-mgeneral-regs-only',
-  '-mcmodel=kernel',
-  '-mno-red-zone',
-  '-mpreferred-stack-boundary=3',
 ] as const;
 
 /** User programs keep the stack alignment and code model of user space; nothing in them differs between stages. */
-export const USER_C_FLAGS = [
+export const userCFlags = ({ userFlags }: Machine): readonly string[] => [...SHARED_USER_C_FLAGS, ...userFlags];
+
+const SHARED_USER_C_FLAGS = [
   '-O2',
   '-ffreestanding',
   '-fno-ident',
@@ -39,8 +41,14 @@ export const USER_C_FLAGS = [
   '-mgeneral-regs-only',
 ] as const;
 
-/** Linking without anything that depends on the machine, the day or a path. */
-export const LD_FLAGS = [
+/** Linking without anything that depends on the host, the day or a path. */
+export const linkerFlags = ({ linkerEmulation }: Machine): readonly string[] => [
+  '-m',
+  linkerEmulation,
+  ...SHARED_LD_FLAGS,
+];
+
+const SHARED_LD_FLAGS = [
   '-static',
   '-nostdlib',
   '--build-id=none',

@@ -1,17 +1,18 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { listSources, WIDTH } from './compile.js';
+import { listSources, sourcesOf, userImageFolder, WIDTH } from './compile.js';
 import { type ElfSymbol, type LoadSegment, readElf } from './elf-file.js';
 import { LINKER_MADE } from './linker-script.js';
-import { LD_FLAGS, mapParallel, runTool, USER_C_FLAGS } from './toolchain.js';
+import type { Machine } from './machine.js';
+import { linkerFlags, mapParallel, runTool, userCFlags } from './toolchain.js';
 
 /** One program at one address; `_etext`, `_edata` and `_end` tell the kernel's loader about its parts. */
-const USER_SCRIPT = `
-OUTPUT_FORMAT("elf64-x86-64")
+const userScript = ({ outputFormat, userBase }: Machine): string => `
+OUTPUT_FORMAT("${outputFormat}")
 ENTRY(_start)
 PHDRS { text PT_LOAD FLAGS(5); data PT_LOAD FLAGS(6); }
 SECTIONS {
-  .text 0x400000 : { *(SORT_NONE(.text.start)) *(.text .text.*) *(.rodata .rodata.*) _etext = .; } :text
+  .text 0x${userBase.toString(16)} : { *(SORT_NONE(.text.start)) *(.text .text.*) *(.rodata .rodata.*) _etext = .; } :text
   .data ALIGN(0x1000) : { *(.data .data.*) _edata = .; } :data
   .bss ALIGN(0x1000) : { *(.bss .bss.*) _end = .; } :data
   /DISCARD/ : { *(.eh_frame .comment .note .note.* ${LINKER_MADE}) }
@@ -22,25 +23,29 @@ SECTIONS {
 const USER_IMAGE = 'user.bin';
 
 /**
- * Compiles and links the user program once for all stages and leaves its memory image in `workFolder`.
+ * Compiles and links the user program of a bitness once for all stages and leaves its memory image in `userImageFolder`.
  * @returns its functions, for the catalogue; none when there is no user program
  */
-export const buildUserProgram = async (userFolder: string, workFolder: string): Promise<readonly ElfSymbol[]> => {
-  const sources = await listSources(userFolder, ['.c', '.S']).catch(() => []);
+export const buildUserProgram = async (
+  userFolder: string,
+  workFolder: string,
+  machine: Machine,
+): Promise<readonly ElfSymbol[]> => {
+  const sources = sourcesOf(await listSources(userFolder, ['.c', '.S']).catch(() => []), machine.bits);
   if (sources.length === 0) return [];
-  const objectFolder = path.join(workFolder, 'user');
+  const objectFolder = userImageFolder(workFolder, machine);
   await fs.mkdir(objectFolder, { recursive: true });
   const objects = await mapParallel(sources, WIDTH, async (source) => {
     const object = `${source.replaceAll('/', '_')}.o`;
-    const flags = [...USER_C_FLAGS, '-ffile-prefix-map=.=', '-I', 'include', '-I', '../src/include'];
+    const flags = [...userCFlags(machine), '-ffile-prefix-map=.=', '-I', 'include', '-I', '../src/include'];
     await runTool('gcc', ['-c', ...flags, source, '-o', path.join(objectFolder, object)], userFolder);
     return object;
   });
-  await fs.writeFile(path.join(objectFolder, 'user.lds'), USER_SCRIPT);
-  const flags = [...LD_FLAGS, '--orphan-handling=error', '-T', 'user.lds'];
+  await fs.writeFile(path.join(objectFolder, 'user.lds'), userScript(machine));
+  const flags = [...linkerFlags(machine), '--orphan-handling=error', '-T', 'user.lds'];
   await runTool('ld', [...flags, '-o', 'user.elf', ...objects], objectFolder);
   const { symbols, segments } = readElf(await fs.readFile(path.join(objectFolder, 'user.elf')));
-  await fs.writeFile(path.join(workFolder, USER_IMAGE), memoryImage(segments));
+  await fs.writeFile(path.join(objectFolder, USER_IMAGE), memoryImage(segments));
   return symbols.filter((symbol) => symbol.kind === 'function').sort((a, b) => (a.value < b.value ? -1 : 1));
 };
 

@@ -63,25 +63,4 @@ boot_pmd_kernel:
 	.size boot_pmd_kernel, . - boot_pmd_kernel
 #endif
 
-	.section .bss.boot_stacks, "aw", @nobits
-	.balign THREAD_SIZE
-	.globl boot_stack, boot_stack_top, irq_stack_top
-	.type boot_stack, @object
-boot_stack:
-	.skip THREAD_SIZE
-boot_stack_top:
-	.size boot_stack, . - boot_stack
-	.type irq_stack, @object
-irq_stack:
-	.skip 2 * PAGE_SIZE
-irq_stack_top:
-	.size irq_stack, . - irq_stack
-
-	.section .rodata.user_image, "a", @progbits
-	.balign 16
-	.globl user_image_start, user_image_end
-	.type user_image_start, @object
-user_image_start:
-	.incbin "user.bin"
-user_image_end:
-	.size user_image_start, . - user_image_start
+#include "boot_objects.h"

@@ -98,7 +98,8 @@ static always_inline bool pmd_none(pmd_t e) { return !e.pmd; }
 static always_inline bool pud_none(pud_t e) { return !e.pgd.pgd; }
 static always_inline bool pgd_none(pgd_t e) { return false; }
 static always_inline bool pmd_bad(pmd_t e) { return TABLE_BITS_BAD(e.pmd); }
-static always_inline bool pud_bad(pud_t e) { return (e.pgd.pgd & PTE_FLAGS_MASK) != _PAGE_PRESENT; }
+/* Processors may leave their own marks in a pointer. */
+static always_inline bool pud_bad(pud_t e) { return e.pgd.pgd & PTE_FLAGS_MASK & ~_PAGE_TABLE; }
 static always_inline bool pgd_bad(pgd_t e) { return false; }
 
 static always_inline ulong pud_pfn(pud_t e) { return (pud_val(e) & PTE_PFN_MASK) >> PAGE_SHIFT; }

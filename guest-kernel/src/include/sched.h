@@ -101,7 +101,7 @@ extern struct list_head task_list;
 extern volatile ulong jiffies;
 extern volatile ulong xtime_seconds, xtime_nanoseconds;
 extern struct tss cpu_tss;
-extern u64 gdt_table[GDT_SPACE];
+extern u64 gdt_table[];
 
 static always_inline struct thread_info *current_thread_info(void)
 {

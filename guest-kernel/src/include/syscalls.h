@@ -32,6 +32,7 @@
 #define SYS_TIMES 25
 #define SYS_GETTIME 26
 
+#ifndef __ASSEMBLER__
 /* What fstat reports. */
 struct file_status {
 	unsigned int number, mode, uid, gid;
@@ -42,5 +43,7 @@ struct file_status {
 struct process_times {
 	unsigned long user, system, child_user, child_system, faults, switches;
 };
+
+#endif
 
 #endif

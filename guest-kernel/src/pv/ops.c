@@ -5,7 +5,7 @@
 
 #if CONFIG_PARAVIRT && GUEST_NATIVE
 
-#define PV_TABLE __attribute__((section(".data.pv_ops"), aligned(8), no_reorder))
+#define PV_TABLE __attribute__((section(".data.pv_ops"), aligned(sizeof(void *)), no_reorder))
 
 extern char paravirt_nop[], ident_32[], ident_64[];
 extern char native_save_fl[], native_restore_fl[], native_irq_disable[], native_irq_enable[];

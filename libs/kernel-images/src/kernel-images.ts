@@ -12,8 +12,11 @@ export interface KernelImages {
   elf(stage: string): Uint8Array;
   /** SHA-256 of `elf(stage)`. */
   elfDigest(stage: string): Digest;
-  /** @throws AppError `image/missing`, `image/corrupt` */
-  patchSets(): PatchSetFile;
+  /**
+   * `as-posted`: the series before later fixes were folded into its stages; only 32-bit PAE guests have it (definitions §1).
+   * @throws AppError `image/missing`, `image/corrupt`
+   */
+  patchSets(series?: 'measured' | 'as-posted'): PatchSetFile;
   /** @throws AppError `image/missing`, `image/corrupt` */
   catalogue(stage: string): KernelCatalogue;
 }
@@ -58,7 +61,8 @@ const openFolder = once((folder): KernelImages => {
   return {
     elf: (stage) => read(elfName(stage)),
     elfDigest: (stage) => digest(elfName(stage)),
-    patchSets: () => patchSets('patch-sets.json'),
+    patchSets: (series = 'measured') =>
+      patchSets(series === 'measured' ? 'patch-sets.json' : 'patch-sets-as-posted.json'),
     // direct-call has no image of its own (definitions §1): it is the v2.6.30 kernel, patched under another rule
     catalogue: (stage) => catalogue(`${stage === 'direct-call' ? 'v2.6.30' : stage}.catalogue.json`),
   };
