@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = path.join(import.meta.dirname, '..');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-xen-'));
@@ -97,6 +97,58 @@ describe('a 64-bit Xen guest through the command line', () => {
       documentOf(folder, 'compare', '--guest', 'xen', '--metric', metric).rows[0].value;
     expect(at('totalCycles')).toBe(at('guestCycles') + at('hypervisorCycles'));
   }, 100_000);
+
+  describe('from callee-save-irq to callee-save-pte', () => {
+    const changes = (by: string) =>
+      documentOf(folder, 'compare', ...XEN.slice(0, 4), '--between', 'callee-save-irq', 'callee-save-pte', '--by', by)
+        .rows;
+
+    beforeAll(() => {
+      for (const stage of ['callee-save-irq', 'callee-save-pte']) documentOf(folder, 'run', ...XEN, '--stage', stage);
+    }, 200_000);
+
+    it('page-table ops lost their direct calls to the clobber test and got thunks', () => {
+      const rows = changes('op').filter(({ name }: { name: string }) => name === 'mmu.pte_val');
+      const at = (metric: string) => rows.find((row: { metric: string }) => row.metric === metric);
+      expect(at('siteInstructions').difference).toBeLessThan(0);
+      expect(at('thunkInstructions').before).toBe(0);
+      expect(at('thunkInstructions').difference).toBeGreaterThan(-10 * at('siteInstructions').difference);
+      const { kind, before, after } = at('thunkInstructions').evidence;
+      const sites = before['direct-call'];
+      expect(sites).toBeGreaterThan(2);
+      expect([kind, before, after]).toEqual([
+        'outcomes',
+        { 'direct-call': sites },
+        { 'unchanged (clobber-test)': sites },
+      ]);
+    });
+
+    it('each site shows its bytes in both stages, and why it kept its call', () => {
+      const row = changes('site').find(
+        ({ name, metric }: { name: string; metric: string }) =>
+          name === 'vm_normal_page mmu.pte_val #1' && metric === 'thunkInstructions',
+      );
+      expect(row.difference).toBeGreaterThan(100);
+      const { before, after } = row.evidence;
+      expect(before).toMatchObject({ outcome: 'direct-call', reason: null, bytesAfter: expect.stringMatching(/^e8/) });
+      expect(after).toMatchObject({
+        outcome: 'unchanged',
+        reason: 'clobber-test',
+        bytesBefore: expect.stringMatching(/^ff15/),
+      });
+      expect(after.bytesAfter).toBe(after.bytesBefore);
+    });
+
+    it('functions and causes say the same', () => {
+      const named = (by: string, name: string) => changes(by).find((row: { name: string }) => row.name === name);
+      expect(named('function', '__raw_callee_save_xen_pte_val').before).toBe(0);
+      expect(named('cause', 'thunk').difference).toBeGreaterThan(1000);
+    });
+
+    it('no trap differs: the same work is asked of the hypervisor', () => {
+      expect(changes('trap')).toEqual([]);
+    });
+  });
 
   it.each([
     ['a bitness without a kernel', ['--guest', 'xen', '--bits', '32'], 'xen-64'],

@@ -20,6 +20,7 @@ import { type Footprint, footprintsOf } from './footprints.js';
 import { cyclesOfRun, type GuestCycles } from './guest-cycles.js';
 import { lastEvent } from './guest-events.js';
 import { type RunGuest, runGuests } from './run-guests.js';
+import { withEvidence } from './site-evidence.js';
 import { type SiteRow, sitesOf } from './sites.js';
 
 /** Which guests and which metric; what is left out is not narrowed. No runs: all that are stored. */
@@ -68,7 +69,8 @@ export class StoredAnswers implements Answers {
   async contributions(filter: CompareFilter, between: Between): Promise<ContributionRow[]> {
     const guests = guestFilter(await this.#runs(filter), filter);
     await this.#requireStages(guests, [between.before, between.after]);
-    return contributionsBy(this.#store, guests, between);
+    const rows = await contributionsBy(this.#store, guests, between);
+    return withEvidence(this.#log, this.#store, guests, between, rows);
   }
 
   guests(run: RunId): Promise<RunGuest[]> {

@@ -1,6 +1,9 @@
 import type { ByStatistics, ColumnStore, Contribution, GuestFilter } from '@pvtrail/column-store';
 import type { Stage } from '@pvtrail/contracts';
 import { costedGuests, trapRows } from './kernel-metrics.js';
+import { siteContributions } from './site-contributions.js';
+import type { Evidence } from './site-evidence.js';
+import { Sums } from './sums.js';
 
 /** What the changes between two stages can be split by. */
 export const SPLITS = ['op', 'site', 'function', 'cause', 'trap'] as const satisfies readonly (ByStatistics | 'trap')[];
@@ -9,6 +12,8 @@ export type Split = (typeof SPLITS)[number];
 export interface ContributionRow extends Contribution {
   readonly by: Split;
   readonly metric: string;
+  /** Of rows by site and op, where the guests have the same kernel. */
+  readonly evidence?: Evidence;
 }
 
 export interface Between {
@@ -20,7 +25,7 @@ export interface Between {
 
 /** What tells most about each kind: instructions where they are counted, else what the cause itself is. */
 const METRIC: Readonly<Record<Exclude<Split, 'site' | 'trap'>, readonly string[]>> = {
-  op: ['siteInstructions', 'thunkInstructions', 'siteSaves'],
+  op: ['siteInstructions', 'thunkInstructions', 'siteSaves', 'thunkSaves'],
   function: ['instructions'],
   cause: ['saves', 'restores'],
 };
@@ -40,23 +45,6 @@ export const contributionsBy = async (
     rows.push(...found.map((row) => ({ ...row, by: of, metric })));
   }
   return rows;
-};
-
-/** A site moves with the code before it: the nth site of an op in a function is the same site in all stages. */
-const siteContributions = async (
-  store: ColumnStore,
-  filter: GuestFilter,
-  { before, after, limit }: Omit<Between, 'of'>,
-): Promise<ContributionRow[]> => {
-  const rows = await store.statistics({ ...filter, stages: [before, after], by: ['stage'], of: 'site' });
-  const sums = new Sums();
-  for (const ofOne of Map.groupBy(rows, (row) => `${row.stage} ${row.function} ${row.op}`).values()) {
-    for (const [index, row] of ofOne.toSorted((a, b) => a.address.localeCompare(b.address)).entries()) {
-      const name = `${row.function} ${row.op} #${index + 1}`;
-      sums.add(name, row.stage === before ? 'before' : 'after', row.instructions);
-    }
-  }
-  return sums.rows('site', 'instructions').slice(0, limit);
 };
 
 /** Traps to the hypervisor by kind, and what they cost. */
@@ -79,22 +67,3 @@ const trapContributions = async (
   }
   return [counts.rows('trap', 'traps'), cycles.rows('trap', 'hypervisorCycles')].flatMap((all) => all.slice(0, limit));
 };
-
-/** What each name adds up to in either stage. */
-class Sums {
-  readonly #sums = new Map<string, { before: number; after: number }>();
-
-  add(name: string, side: 'before' | 'after', value: number): void {
-    const sum = this.#sums.get(name) ?? { before: 0, after: 0 };
-    sum[side] += value;
-    this.#sums.set(name, sum);
-  }
-
-  /** Those that changed, most first. */
-  rows(by: Split, metric: string): ContributionRow[] {
-    return [...this.#sums]
-      .map(([name, sum]): ContributionRow => ({ by, metric, name, ...sum, difference: sum.after - sum.before }))
-      .filter(({ difference }) => difference !== 0)
-      .sort((a, b) => Math.abs(b.difference) - Math.abs(a.difference) || a.name.localeCompare(b.name));
-  }
-}

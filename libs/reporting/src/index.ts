@@ -14,4 +14,5 @@ export type { Footprint } from './footprints.js';
 export type { GuestCycles } from './guest-cycles.js';
 export { lastEvent } from './guest-events.js';
 export type { RunGuest } from './run-guests.js';
+export type { Evidence, SiteText } from './site-evidence.js';
 export { outcomeCounts, type SiteRow } from './sites.js';
