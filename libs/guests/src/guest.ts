@@ -4,7 +4,7 @@ import { type CallSite, editInPlace, type TextEdit } from '@pvtrail/pvops';
 import { BOOT_PARAMETERS_PHYS, type BootParameters, writeBootParameters } from './boot-parameters.js';
 import { readCallSiteRecords } from './call-site-records.js';
 import { type ElfImage, physicalOf } from './elf.js';
-import { loadNative64, requireSymbol } from './native-boot.js';
+import { loadNative, requireSymbol } from './native-boot.js';
 import { loadXen64, XEN_OWN_BYTES } from './xen/xen-boot.js';
 import type { XenHypervisor } from './xen/xen-hypervisor.js';
 
@@ -89,7 +89,7 @@ export class Guest {
       this.#imageShift = machineOf(imageStart) - imageStart;
       this.machine.ram.set(parameterPage, machineOf(BOOT_PARAMETERS_PHYS));
     } else {
-      loadNative64(this.machine, image);
+      loadNative(this.machine, image);
       this.#imageShift = 0;
       this.machine.ram.set(parameterPage, BOOT_PARAMETERS_PHYS);
     }
