@@ -11,13 +11,13 @@ const MIX = 7;
 const GUEST = digestOf('guest');
 
 /** Every workload of the kernel, a few iterations each: the chunks of both encoders, and what the machine itself counted. */
-const recordMix = (stage: string) => {
+const recordMix = (kernel: string, stage: string) => {
   const chunks: Uint8Array[] = [];
   const ofReference: Uint8Array[] = [];
   const reference = new ReferenceEncoder(GUEST);
   let encoder: TraceEncoder | undefined;
   const guest = new Guest({
-    image: parseElf(openKernelImages('native-64').elf(stage)),
+    image: parseElf(openKernelImages(kernel).elf(stage)),
     machine: loadEmulatorKernel(),
     instructionBudget: 1e9,
     parameters: {
@@ -50,8 +50,15 @@ const recordMix = (stage: string) => {
   return { chunks, ofReference, instructions: guest.instructions };
 };
 
-describe.each(['nopv', 'v2.6.29'])('the trace of a real kernel of stage %s', (stage) => {
-  const { chunks, ofReference, instructions } = recordMix(stage);
+const KERNELS: readonly (readonly [string, string])[] = [
+  ['native-64', 'nopv'],
+  ['native-64', 'v2.6.29'],
+  ['native-32-pae', 'v2.6.29'],
+  ['native-32-2level', 'nopv'],
+];
+
+describe.each(KERNELS)('the trace of a real kernel, %s of stage %s', (kernel, stage) => {
+  const { chunks, ofReference, instructions } = recordMix(kernel, stage);
 
   it('is one unbroken run of control, from the first instruction to the exit', () => {
     expect(verifySequence(chunks)).toMatchObject({ guest: GUEST, firstSequence: 0, instructions, complete: true });
