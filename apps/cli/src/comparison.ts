@@ -1,34 +1,41 @@
 import type { Metric } from '@pvtrail/analysis';
 import { STAGES, type Stage } from '@pvtrail/contracts';
-import type { ComparisonRow } from '@pvtrail/reporting';
-import Table from 'cli-table3';
+import { type ComparisonRow, FIXED, SERIES } from '@pvtrail/reporting';
 import { compactTable } from './compact-table.js';
 
 const OF_HYPERVISOR: readonly Metric[] = ['traps', 'hypervisorCycles', 'totalCycles'];
 
 /** Metrics that a hypervisor makes are left out of a table about guests without one. */
-export const concerns = (metric: Metric, rows: readonly ComparisonRow[]): boolean =>
+const concerns = (metric: Metric, rows: readonly ComparisonRow[]): boolean =>
   !OF_HYPERVISOR.includes(metric) || rows.some((row) => row.metric === 'traps' && row.value > 0);
 
 export const percent = (value: number | null): string => (value === null ? 'n/a' : `${value.toFixed(1)} %`);
 
-/** A table per guest, workload and footprint: a line per metric, a column per stage with value and overhead. */
+/** A cause of saves and restores stands indented below their sum. */
+const metricLabel = (metric: Metric): string => metric.replace(/^savesAndRestores\./, '  .');
+
+/** One guest, workload and footprint: a line per metric, a column per stage with its overhead, then the shares removed. */
+export const overheadTable = (rows: readonly ComparisonRow[]): string => {
+  const stages = STAGES.filter((stage) => rows.some((row) => row.stage === stage));
+  const judged = [SERIES, FIXED].filter((stage) => stages.includes(stage));
+  const heads = judged.map((stage) => (stage === SERIES ? 'removed' : `${stage}\nremoved`));
+  const table = compactTable(['metric', ...stages.map((stage) => STAGE_HEADS[stage]), ...heads]);
+  for (const [metric, ofMetric] of Map.groupBy(rows, (row) => row.metric)) {
+    if (!concerns(metric, rows)) continue;
+    const at = (stage: string) => ofMetric.find((row) => row.stage === stage);
+    const removed = judged.map((stage) => share(at(stage)?.shareRemoved));
+    table.push([metricLabel(metric), ...stages.map((stage) => overheadCell(at(stage))), ...removed]);
+  }
+  return table.toString();
+};
+
+/** A table per guest, workload and footprint. */
 export const comparisonTable = (rows: readonly ComparisonRow[]): string =>
-  [...Map.groupBy(rows, (row) => `${row.guest} ${row.bits} bit, ${row.workload}, ${row.footprint}`)]
-    .map(([title, ofGuest]) => {
-      const stages = [...new Set(ofGuest.map(({ stage }) => stage))];
-      const table = new Table({ head: ['metric', ...stages], style: { head: [], border: [] } });
-      for (const [metric, ofMetric] of Map.groupBy(ofGuest, (row) => row.metric)) {
-        if (!concerns(metric, ofGuest)) continue;
-        const cell = (row: ComparisonRow): string => {
-          const share =
-            row.shareRemoved === null || row.stage === 'v2.6.29' ? '' : `, ${percent(100 * row.shareRemoved)} removed`;
-          return row.stage === 'nopv' ? String(Math.round(row.value)) : `${percent(row.overheadPercent)}${share}`;
-        };
-        table.push([metric, ...ofMetric.map(cell)]);
-      }
-      return `${title} (overhead over nopv; share of v2.6.29's overhead removed)\n${table.toString()}\n`;
-    })
+  [...Map.groupBy(rows, (row) => `${row.guest} ${row.bits} bit, ${row.workload} ${row.footprint}`)]
+    .map(
+      ([title, ofGuest]) =>
+        `${title}: overheads over nopv in %, and which part of v2.6.29's was removed\n${overheadTable(ofGuest)}\n`,
+    )
     .join('\n');
 
 /** Names of stages as heads of narrow columns. */
@@ -36,11 +43,11 @@ export const STAGE_HEADS: Readonly<Record<Stage, string>> = {
   nopv: 'nopv',
   'v2.6.29': 'v2.6.29',
   identity: 'identity',
-  'clobber-aware': 'clobber-\naware',
-  'callee-save-irq': 'callee-\nsave-irq',
-  'callee-save-pte': 'callee-\nsave-pte',
+  'clobber-aware': 'clobber\n-aware',
+  'callee-save-irq': 'callee-\nsave\n-irq',
+  'callee-save-pte': 'callee-\nsave\n-pte',
   'v2.6.30': 'v2.6.30',
-  'direct-call': 'direct-\ncall',
+  'direct-call': 'direct\n-call',
 };
 
 /** One metric: a line per workload and footprint, a column per stage with its overhead, and what share the series removed. */
@@ -53,18 +60,20 @@ export const metricTable = (rows: readonly ComparisonRow[], metric: Metric): str
       for (const [workload, ofWorkload] of Map.groupBy(ofGuest, (row) => `${row.workload} ${row.footprint}`)) {
         const at = (stage: string) => ofWorkload.find((row) => row.stage === stage);
         const cells = stages.map((stage) => overheadCell(at(stage)));
-        table.push([workload, ...cells, share(at('callee-save-pte')?.shareRemoved)]);
+        table.push([workload, ...cells, share(at(SERIES)?.shareRemoved)]);
       }
-      return `${title}, ${metric}: overhead over nopv, and the share of v2.6.29's that the series (callee-save-pte) removed\n${table.toString()}\n`;
+      const what = `${title}, ${metric}: overhead over nopv in %,`;
+      return `${what}\nand which part of v2.6.29's the series (callee-save-pte) removed\n${table.toString()}\n`;
     })
     .join('\n');
 };
 
-/** `nopv`'s count, or the overhead over it: in percent, or counted where nopv has none. */
-export const overheadCell = (row: ComparisonRow | undefined): string => {
+/** `nopv`'s count, or the overhead over it: in percent, or counted (`+7`) where nopv has none. */
+const overheadCell = (row: ComparisonRow | undefined): string => {
   if (row === undefined) return '';
   if (row.stage === 'nopv') return String(Math.round(row.value));
-  return row.overheadPercent === null && row.overhead !== null ? `+${row.overhead}` : percent(row.overheadPercent);
+  if (row.overheadPercent !== null) return row.overheadPercent.toFixed(1);
+  return row.overhead === null ? 'n/a' : `+${row.overhead}`;
 };
 
 export const share = (removed: number | null | undefined): string =>

@@ -1,3 +1,4 @@
+import type { Metric } from '@pvtrail/analysis';
 import { STAGES } from '@pvtrail/contracts';
 import {
   BASE,
@@ -9,27 +10,12 @@ import {
   SUMMARY,
   summaryRow,
 } from '@pvtrail/reporting';
-import { compactTable } from './compact-table.js';
-import { concerns, metricTable, overheadCell, percent, STAGE_HEADS, share } from './comparison.js';
+import { COLUMNS, compactTable } from './compact-table.js';
+import { metricTable, overheadTable, percent, STAGE_HEADS, share } from './comparison.js';
 import { contributionTable } from './contributions.js';
 
-const summaryTable = (rows: readonly ComparisonRow[]): string => {
-  const table = compactTable(['metric', ...STAGES.map((stage) => STAGE_HEADS[stage]), 'removed', 'v2.6.30\nremoved']);
-  const ofSummary = rows.filter(
-    ({ workload, footprint }) => workload === SUMMARY.workload && footprint === SUMMARY.footprint,
-  );
-  for (const metric of new Set(ofSummary.map((row) => row.metric))) {
-    if (!concerns(metric, ofSummary)) continue;
-    const cells = STAGES.map((stage) => overheadCell(summaryRow(rows, metric, stage)));
-    table.push([
-      metric,
-      ...cells,
-      share(summaryRow(rows, metric, SERIES)?.shareRemoved),
-      share(summaryRow(rows, metric, FIXED)?.shareRemoved),
-    ]);
-  }
-  return table.toString();
-};
+const summaryTable = (rows: readonly ComparisonRow[]): string =>
+  overheadTable(rows.filter((row) => row.workload === SUMMARY.workload && row.footprint === SUMMARY.footprint));
 
 const outcomeTable = (outcomes: FleetReport['outcomes']): string => {
   const stages = STAGES.filter((stage) => outcomes.some((row) => row.stage === stage));
@@ -40,19 +26,54 @@ const outcomeTable = (outcomes: FleetReport['outcomes']): string => {
   return table.toString();
 };
 
-const cycleText = ({ stage, removed, flips }: CycleRow): string =>
-  `  ${stage.padEnd(16)} ${share(removed.stated)} of v2.6.29's overhead in cycles removed (${share(removed.half)} with the costs halved, ` +
-  `${share(removed.double)} doubled)${flips ? '  FLIPS' : ''}`;
+/** The metrics that answer the posting's claim, in the words of people. */
+const ANSWERING: readonly (readonly [metric: Metric, name: string])[] = [
+  ['instructions', 'instructions'],
+  ['savesAndRestores', 'saves and restores of registers'],
+  ['l2References', 'L2 references'],
+  ['guestCycles', 'cycles, estimated'],
+];
 
-const claimText = ({ rows, claim, spinlocks }: FleetReport): string => {
-  const [instructions, cycles] = [summaryRow(rows, 'instructions', BASE), summaryRow(rows, 'guestCycles', BASE)];
-  const { measured } = claim;
+const answerTable = (rows: readonly ComparisonRow[]): string => {
+  const table = compactTable(['', 'v2.6.29', 'removed', 'with fixes']);
+  for (const [metric, name] of ANSWERING) {
+    const removed = [SERIES, FIXED].map((stage) => share(summaryRow(rows, metric, stage)?.shareRemoved));
+    table.push([name, percent(summaryRow(rows, metric, BASE)?.overheadPercent ?? null), ...removed]);
+  }
+  return table.toString();
+};
+
+const cycleText = (cycles: readonly CycleRow[]): string => {
+  const rows = cycles.filter(({ stage }) => stage === SERIES || stage === FIXED);
+  const removed = rows.map(({ stage, removed: { half, double } }) => `${stage} ${share(half)} and ${share(double)}`);
+  const flips = rows.filter((row) => row.flips).map(({ stage }) => stage);
   return [
-    `The posting of January 2009 says that the overhead dropped by about ${100 * claim.share} %, most visibly in L2 references.`,
-    `Here the mix has ${percent(instructions?.overheadPercent ?? null)} more instructions and ${percent(cycles?.overheadPercent ?? null)} more cycles with v2.6.29 than without paravirt. Of that the series removed`,
-    `  ${share(measured.instructions)} in instructions, ${share(measured.savesAndRestores)} in saves and restores, ${share(measured.l2References)} in L2 references, ${share(measured.guestCycles)} in cycles.`,
-    `Why not more: ${share(spinlocks.before)} of v2.6.29's overhead in instructions lies in the functions of spin locks, and ${share(spinlocks.after)} of what is left: lock ops`,
-    `stay calls in all stages. Outside of them the series removed ${share(spinlocks.removedOutside)}; what is left there are calls of ops without an inline form.`,
+    `Removed in cycles when the costs of misses and the like are halved and doubled: ${removed.join(', ')}.`,
+    ...flips.map((stage) => `Whether ${stage} is cheaper than v2.6.29 at all depends on these costs.`),
+  ].join(' ');
+};
+
+/** What the series did, beside what its posting says, and why. */
+const answerText = ({ rows, claim, cycles, spinlocks }: FleetReport): string => {
+  const claimed = `${100 * claim.share} %`;
+  return [
+    wrapped(
+      `The series removed ${share(claim.measured.instructions)} of what paravirt costs this kernel in instructions, and ` +
+        `${share(claim.measured.guestCycles)} in cycles. Its posting of January 2009 says: about ${claimed}, most visibly in L2 references.`,
+    ),
+    '',
+    answerTable(rows),
+    wrapped(
+      `(native 64 bit, ${SUMMARY.workload} ${SUMMARY.footprint}, kernel only: what v2.6.29 has more than nopv, a kernel without paravirt; ` +
+        'which part of it the series removed, and the series with its fixes, v2.6.30)',
+    ),
+    '',
+    wrapped(
+      `Why not more: ${share(spinlocks.before)} of v2.6.29's overhead in instructions lies in the functions of spin locks, and ` +
+        `${share(spinlocks.after)} of what is left: lock ops stay calls in all stages. Outside of them the series removed ` +
+        `${share(spinlocks.removedOutside)}; what is left there are calls of ops without an inline form.`,
+    ),
+    wrapped(cycleText(cycles)),
   ].join('\n');
 };
 
@@ -64,21 +85,28 @@ const contributionText = (contributions: FleetReport['contributions']): string =
     })
     .join('\n');
 
-/** The report as `npm start` prints it. */
+/** Lines of at most `COLUMNS` characters; a number keeps its percent sign. */
+const wrapped = (text: string): string =>
+  text
+    .replaceAll(' %', '\u00a0%')
+    .replace(new RegExp(`(.{1,${COLUMNS}})(?: +|$)`, 'g'), '$1\n')
+    .replaceAll('\u00a0', ' ')
+    .trimEnd();
+
+/** The report as `npm start` prints it: the answer first, then what it rests on. */
 export const reportText = (report: FleetReport): string =>
-  [
-    `Native, 64 bit, ${SUMMARY.workload} ${SUMMARY.footprint}: kernel only; nopv's counts, overheads over them, and the share of v2.6.29's overhead removed`,
-    `by the series (callee-save-pte) and with its fixes (v2.6.30)`,
-    summaryTable(report.rows),
+  `${[
+    answerText(report),
     '',
-    claimText(report),
-    ...report.cycles.filter(({ stage }) => stage === SERIES || stage === FIXED).map(cycleText),
+    `Overheads over nopv in % (${SUMMARY.workload} ${SUMMARY.footprint}), and which part of v2.6.29's was removed`,
+    summaryTable(report.rows),
     '',
     metricTable(report.rows, 'instructions'),
     outcomeTable(report.outcomes),
     '',
     `What contributes most (${SUMMARY.workload} ${SUMMARY.footprint})`,
     contributionText(report.contributions),
-    ...report.notes.map((note) => `· ${note}`),
-    '',
-  ].join('\n');
+    ...report.notes.map((note) => wrapped(`· ${note}`)),
+  ]
+    .join('\n')
+    .replace(/ +$/gm, '')}\n`;
