@@ -1,9 +1,10 @@
-import { makeEvent, type Stage } from '@pvtrail/contracts';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type AnyEvent, makeEvent, type RunId, runIdOf, type Stage } from '@pvtrail/contracts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../database.js';
 import type { ColumnStore, Unit } from '../port.js';
+import { texts } from '../sql-text.js';
 import { COUNTS } from '../statistics.js';
-import { endedGuest, guestIdNumber, RUN, unitOf } from './made-up-units.js';
+import { endedGuest, guestIdNumber, unitOf } from './made-up-units.js';
 
 /** An empty database that can be opened again after it was closed. */
 export type StoreUnderTest = {
@@ -13,19 +14,34 @@ export type StoreUnderTest = {
   dispose(): Promise<void>;
 };
 
-class InsertRefused extends Error {}
+class StatementRefused extends Error {}
 
 /** Passes everything on, but fails from the n-th insert on. */
 const failingFrom = (inner: Database, insert: number): Database => {
   let inserts = 0;
   return {
     insert: async (table, rows, token) => {
-      if (++inserts >= insert) throw new InsertRefused();
+      if (++inserts >= insert) throw new StatementRefused();
       await inner.insert(table, rows, token);
     },
     query: (sql) => inner.query(sql),
     define: (statement) => inner.define(statement),
     deleteRows: (table, condition) => inner.deleteRows(table, condition),
+    close: () => inner.close(),
+  };
+};
+
+/** Passes everything on, but fails from the n-th removal on. */
+const failingRemoval = (inner: Database, removal: number): Database => {
+  let removals = 0;
+  return {
+    insert: (table, rows, token) => inner.insert(table, rows, token),
+    query: (sql) => inner.query(sql),
+    define: (statement) => inner.define(statement),
+    deleteRows: async (table, condition) => {
+      if (++removals >= removal) throw new StatementRefused();
+      await inner.deleteRows(table, condition);
+    },
     close: () => inner.close(),
   };
 };
@@ -40,6 +56,7 @@ const TABLES = [
   'units',
 ] as const;
 const INSERTS = TABLES.length;
+const GUESTS_OF_A_TEST = 10;
 
 const sum = (units: readonly Unit[], of: (unit: Unit) => number): number =>
   units.reduce((total, unit) => total + of(unit), 0);
@@ -50,6 +67,12 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
     let target: StoreUnderTest;
     let database: Database;
     let store: ColumnStore;
+    /** Each test has guests and a run of its own, beside those of the tests before it. */
+    let firstGuest = 0;
+    let run: RunId;
+    const guest = (index: number) => guestIdNumber(firstGuest + index);
+    const unit = (index: number, number: number, last = false) => unitOf(firstGuest + index, number, last);
+    const ended = (index: number, spec: object = {}) => ({ ...endedGuest(firstGuest + index, spec), runId: run });
 
     const open = async () => {
       database = await target.openDatabase();
@@ -59,10 +82,11 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       await store.close();
       await open();
     };
+    const ofThisTest = () => texts(Array.from({ length: GUESTS_OF_A_TEST }, (_, index) => guest(index)));
     const rowCounts = async (): Promise<Record<string, number>> => {
       const counts: Record<string, number> = {};
       for (const table of TABLES) {
-        const [row] = await database.query(`SELECT count() AS n FROM ${table}`);
+        const [row] = await database.query(`SELECT count() AS n FROM ${table} WHERE guest IN (${ofThisTest()})`);
         counts[table] = Number(row?.n);
       }
       return counts;
@@ -77,26 +101,30 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       units: 1,
     };
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       target = await create();
       await open();
     });
-    afterEach(async () => {
+    beforeEach(() => {
+      firstGuest += GUESTS_OF_A_TEST;
+      run = runIdOf(`the contract's run of guest ${firstGuest}`);
+    });
+    afterAll(async () => {
       await store.close();
       await target.dispose();
     });
 
     describe('units', () => {
       it('a unit is stored once, however often it is inserted', async () => {
-        expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
-        expect(await store.insertUnit(unitOf(1, 0))).toBe('known');
+        expect(await store.insertUnit(unit(1, 0))).toBe('inserted');
+        expect(await store.insertUnit(unit(1, 0))).toBe('known');
         await restart();
-        expect(await store.insertUnit(unitOf(1, 0))).toBe('known');
+        expect(await store.insertUnit(unit(1, 0))).toBe('known');
         expect(await rowCounts()).toEqual(ONE_UNIT);
       });
 
       it('rows with a token that the table has seen are dropped', async () => {
-        const rows = [{ guest: guestIdNumber(1), unit: 0, cause: 'spill', saves: 1, restores: 1 }];
+        const rows = [{ guest: guest(1), unit: 0, cause: 'spill', saves: 1, restores: 1 }];
         await database.insert('cause_statistics', rows, 'a token');
         await database.insert('cause_statistics', rows, 'a token');
         await database.insert('cause_statistics', rows, 'another token');
@@ -107,52 +135,52 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
         'a unit that failed at insert %i is completed by inserting it again, with no row twice or missing',
         async (insert) => {
           const failing = await target.createStore(failingFrom(database, insert));
-          await expect(failing.insertUnit(unitOf(1, 0))).rejects.toThrow(InsertRefused);
-          expect(await store.committedUnits(guestIdNumber(1))).toEqual([]);
+          await expect(failing.insertUnit(unit(1, 0))).rejects.toThrow(StatementRefused);
+          expect(await store.committedUnits(guest(1))).toEqual([]);
           await restart();
-          expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
+          expect(await store.insertUnit(unit(1, 0))).toBe('inserted');
           expect(await rowCounts()).toEqual(ONE_UNIT);
         },
       );
 
       it('a unit out of turn is refused', async () => {
-        await store.insertUnit(unitOf(1, 0));
-        await expect(store.insertUnit(unitOf(1, 2))).rejects.toThrow(RangeError);
+        await store.insertUnit(unit(1, 0));
+        await expect(store.insertUnit(unit(1, 2))).rejects.toThrow(RangeError);
       });
 
       it('a checkpoint comes back byte by byte', async () => {
-        const unit = { ...unitOf(1, 0), checkpoint: Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff) };
-        await store.insertUnit(unit);
-        expect(await store.loadCheckpoint(unit.guestId, 0)).toEqual(unit.checkpoint);
-        expect(await store.loadCheckpoint(unit.guestId, 1)).toBeUndefined();
+        const checkpoint = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff);
+        await store.insertUnit({ ...unit(1, 0), checkpoint });
+        expect(await store.loadCheckpoint(guest(1), 0)).toEqual(checkpoint);
+        expect(await store.loadCheckpoint(guest(1), 1)).toBeUndefined();
       });
 
       it('a guest goes on after its last committed unit', async () => {
-        const guest = guestIdNumber(1);
-        expect(await store.resumePoint(guest)).toEqual({ kind: 'beginning' });
-        await store.insertUnit(unitOf(1, 0));
-        await store.insertUnit(unitOf(1, 1));
-        await store.insertUnit(unitOf(2, 0));
-        expect(await store.resumePoint(guest)).toEqual({
+        expect(await store.resumePoint(guest(1))).toEqual({ kind: 'beginning' });
+        await store.insertUnit(unit(1, 0));
+        await store.insertUnit(unit(1, 1));
+        await store.insertUnit(unit(2, 0));
+        expect(await store.resumePoint(guest(1))).toEqual({
           kind: 'after-unit',
           unit: 1,
           nextChunk: 4,
-          checkpoint: unitOf(1, 1).checkpoint,
+          checkpoint: unit(1, 1).checkpoint,
         });
-        await store.insertUnit(unitOf(1, 2, true));
-        expect(await store.resumePoint(guest)).toEqual({ kind: 'complete', units: 3 });
+        await store.insertUnit(unit(1, 2, true));
+        expect(await store.resumePoint(guest(1))).toEqual({ kind: 'complete', units: 3 });
       });
     });
 
     describe('queries', () => {
-      const units = [unitOf(1, 0), unitOf(1, 1, true)];
+      let units: readonly Unit[];
       beforeEach(async () => {
-        for (const unit of units) await store.insertUnit(unit);
-        await store.insertGuest(endedGuest(1));
+        units = [unit(1, 0), unit(1, 1, true)];
+        for (const each of units) await store.insertUnit(each);
+        await store.insertGuest(ended(1));
       });
 
       it('a comparison sums every count over the units, by mode', async () => {
-        const rows = await store.comparison({ runs: [RUN], by: ['type', 'bits', 'stage', 'workload'] });
+        const rows = await store.comparison({ runs: [run], by: ['type', 'bits', 'stage', 'workload'] });
         expect(rows.map(({ mode }) => mode)).toEqual(['kernel', 'user']);
         for (const row of rows) {
           expect(row).toMatchObject({ type: 'native', bits: 64, stage: 'v2.6.29', workload: 'fork', guests: 1 });
@@ -177,24 +205,24 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       });
 
       it('rows of a unit without its commit row are not counted', async () => {
-        const before = await store.comparison({ runs: [RUN], by: ['stage'] });
-        const stray = { guest: guestIdNumber(1), unit: 9, mode: 'kernel', instructions: 5 };
+        const before = await store.comparison({ runs: [run], by: ['stage'] });
+        const stray = { guest: guest(1), unit: 9, mode: 'kernel', instructions: 5 };
         await database.insert('unit_totals', [stray], 'a stray row');
-        expect(await store.comparison({ runs: [RUN], by: ['stage'] })).toEqual(before);
+        expect(await store.comparison({ runs: [run], by: ['stage'] })).toEqual(before);
       });
 
       it('a guest that has not ended, or failed, is not compared', async () => {
-        await store.insertUnit(unitOf(2, 0));
-        const { runId, guestId, index, spec, image } = endedGuest(3);
-        await store.insertUnit(unitOf(3, 0));
+        await store.insertUnit(unit(2, 0));
+        const { runId, guestId, index, spec, image } = ended(3);
+        await store.insertUnit(unit(3, 0));
         await store.insertGuest({ runId, guestId, index, spec, image, state: 'failed', errorCode: 'guest/deadlock' });
-        const rows = await store.comparison({ runs: [RUN], by: ['guest'] });
-        expect(new Set(rows.map(({ guest }) => guest))).toEqual(new Set([guestIdNumber(1)]));
+        const rows = await store.comparison({ runs: [run], by: ['guest'] });
+        expect(new Set(rows.map(({ guest }) => guest))).toEqual(new Set([guest(1)]));
       });
 
       it('filters narrow a comparison', async () => {
         const by = ['guest'] as const;
-        const some = { runs: [RUN], by: [...by] };
+        const some = { runs: [run], by: [...by] };
         expect((await store.comparison({ ...some, bits: 64, workloads: ['fork'], types: ['native'] })).length).toBe(2);
         expect(await store.comparison({ ...some, bits: 32 })).toEqual([]);
         expect(await store.comparison({ ...some, stages: ['nopv'] })).toEqual([]);
@@ -202,7 +230,7 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
 
       it.each(['op', 'site', 'function', 'cause'] as const)('statistics by %s sum over the units', async (of) => {
         const tables = { op: 'perOp', site: 'perSite', function: 'perFunction', cause: 'perCause' } as const;
-        const rows = await store.statistics({ runs: [RUN], by: ['stage'], of });
+        const rows = await store.statistics({ runs: [run], by: ['stage'], of });
         const [first, second] = units.map(
           ({ statistics }) => statistics[tables[of]] as readonly Record<string, unknown>[],
         );
@@ -220,26 +248,26 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       });
 
       it('contributions are the differences between two stages, largest first', async () => {
-        await store.insertUnit(unitOf(2, 0, true));
-        await store.insertGuest(endedGuest(2, { stage: 'v2.6.30' }));
+        await store.insertUnit(unit(2, 0, true));
+        await store.insertGuest(ended(2, { stage: 'v2.6.30' }));
         const executions = (of: readonly Unit[], op: string) =>
           sum(of, ({ statistics }) => statistics.perOp.find((row) => row.op === op)?.executions ?? 0);
         const expected = Array.from({ length: 5 }, (_, index) => {
           const name = `op.${index}`;
           const before = executions(units, name);
-          const after = executions([unitOf(2, 0)], name);
+          const after = executions([unit(2, 0)], name);
           return { name, before, after, difference: after - before };
         }).toSorted((a, b) => Math.abs(b.difference) - Math.abs(a.difference));
         const [before, after]: Stage[] = ['v2.6.29', 'v2.6.30'];
         if (before === undefined || after === undefined) throw new Error('two stages');
-        const query = { runs: [RUN], of: 'op' as const, metric: 'executions', before, after, limit: 3 };
+        const query = { runs: [run], of: 'op' as const, metric: 'executions', before, after, limit: 3 };
         expect(await store.contributions(query)).toEqual(expected.slice(0, 3));
       });
 
       it('an unknown metric or dimension is refused by name', async () => {
         const refused = expect.objectContaining({ code: 'input/invalid' });
         const wrong = {
-          runs: [RUN],
+          runs: [run],
           of: 'op' as const,
           metric: 'saves',
           before: 'nopv',
@@ -247,7 +275,7 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
           limit: 1,
         } as const;
         await expect(store.contributions(wrong)).rejects.toEqual(refused);
-        await expect(store.comparison({ runs: [RUN], by: ['1; DROP TABLE units' as 'stage'] })).rejects.toEqual(
+        await expect(store.comparison({ runs: [run], by: ['1; DROP TABLE units' as 'stage'] })).rejects.toEqual(
           refused,
         );
       });
@@ -255,9 +283,9 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       it('footprints show sizes and executions of each guest', async () => {
         const kernel = (of: (unit: Unit['statistics']['totals']['kernel']) => number) =>
           sum(units, ({ statistics }) => of(statistics.totals.kernel));
-        expect(await store.footprints(RUN)).toEqual([
+        expect(await store.footprints(run)).toEqual([
           {
-            guest: guestIdNumber(1),
+            guest: guest(1),
             type: 'native',
             bits: 64,
             stage: 'v2.6.29',
@@ -281,28 +309,25 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
       });
 
       it('a guest noted twice is there once and comes back as it was', async () => {
-        await store.insertGuest(endedGuest(1));
-        expect(await store.guests(RUN)).toEqual([endedGuest(1)]);
-        expect(await store.runs()).toEqual([{ runId: RUN, finished: 1, failed: 0, instructions: 4_000_000 }]);
+        await store.insertGuest(ended(1));
+        expect(await store.guests(run)).toEqual([ended(1)]);
+        expect(await store.runs()).toContainEqual({ runId: run, finished: 1, failed: 0, instructions: 4_000_000 });
       });
     });
 
     describe('events', () => {
-      const occurrence = { runId: RUN, time: new Date('2026-11-24T00:00:00.123Z') };
-      const completed = makeEvent(
-        'RunCompleted',
-        { runId: RUN, guests: 1, instructions: 2 ** 50, chunks: 4, bytes: 5 },
-        occurrence,
-      );
-      const cancelled = makeEvent(
-        'RunCancelled',
-        { runId: RUN },
-        { ...occurrence, time: new Date('2026-11-24T00:00:01Z') },
-      );
+      let completed: AnyEvent;
+      let cancelled: AnyEvent;
+      beforeEach(() => {
+        const time = new Date('2026-11-24T00:00:00.123Z');
+        const totals = { runId: run, guests: 1, instructions: 2 ** 50, chunks: 4, bytes: 5 };
+        completed = makeEvent('RunCompleted', totals, { runId: run, time });
+        cancelled = makeEvent('RunCancelled', { runId: run }, { runId: run, time: new Date('2026-11-24T00:00:01Z') });
+      });
 
       it('come back as they were, in order of time', async () => {
         await store.insertEvents([cancelled, completed]);
-        expect(await store.events(RUN)).toEqual([completed, cancelled]);
+        expect(await store.events(run)).toEqual([completed, cancelled]);
       });
 
       it('an event delivered again is not there twice, in whatever batch it comes', async () => {
@@ -310,44 +335,56 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
         await store.insertEvents([completed, cancelled]);
         await restart();
         await store.insertEvents([cancelled, completed]);
-        expect((await store.events(RUN)).length).toBe(2);
+        expect((await store.events(run)).length).toBe(2);
       });
     });
 
     describe('forgetting', () => {
       it('a forgotten guest can be inserted again, others stay', async () => {
-        for (const unit of [unitOf(1, 0, true), unitOf(2, 0, true)]) await store.insertUnit(unit);
-        await store.insertGuest(endedGuest(1));
-        await store.forget([guestIdNumber(1)]);
+        for (const index of [1, 2]) await store.insertUnit(unit(index, 0, true));
+        await store.insertGuest(ended(1));
+        await store.forget([guest(1)]);
         expect(await rowCounts()).toEqual(ONE_UNIT);
-        expect(await store.guests(RUN)).toEqual([]);
-        expect(await store.insertUnit(unitOf(1, 0, true))).toBe('inserted');
-        await store.insertGuest(endedGuest(1));
+        expect(await store.guests(run)).toEqual([]);
+        expect(await store.insertUnit(unit(1, 0, true))).toBe('inserted');
+        await store.insertGuest(ended(1));
         await restart();
         const twice = Object.fromEntries(Object.entries(ONE_UNIT).map(([table, rows]) => [table, 2 * rows]));
         expect(await rowCounts()).toEqual(twice);
-        expect((await store.guests(RUN)).length).toBe(1);
+        expect((await store.guests(run)).length).toBe(1);
+      });
+
+      it.each([1, 2, 4, 8])('what a removal that died at table %i left is not there twice', async (removal) => {
+        for (const number of [0, 1]) await store.insertUnit(unit(1, number, number === 1));
+        const before = await rowCounts();
+        const dying = await target.createStore(failingRemoval(database, removal));
+        await expect(dying.forget([guest(1)])).rejects.toThrow(StatementRefused);
+        if (removal > 1) {
+          expect(await store.resumePoint(guest(1))).toEqual({ kind: 'beginning' });
+          for (const number of [0, 1]) expect(await store.insertUnit(unit(1, number, number === 1))).toBe('inserted');
+        }
+        expect(await rowCounts()).toEqual(before);
       });
 
       it('a guest that another process forgot is inserted anew', async () => {
-        await store.insertUnit(unitOf(1, 0));
+        await store.insertUnit(unit(1, 0));
         const other = await target.createStore(database);
-        await other.forget([guestIdNumber(1)]);
-        expect(await store.resumePoint(guestIdNumber(1))).toEqual({ kind: 'beginning' });
-        expect(await store.insertUnit(unitOf(1, 0))).toBe('inserted');
-        expect(await other.resumePoint(guestIdNumber(1))).toMatchObject({ kind: 'after-unit', unit: 0 });
+        await other.forget([guest(1)]);
+        expect(await store.resumePoint(guest(1))).toEqual({ kind: 'beginning' });
+        expect(await store.insertUnit(unit(1, 0))).toBe('inserted');
+        expect(await other.resumePoint(guest(1))).toMatchObject({ kind: 'after-unit', unit: 0 });
         expect(await rowCounts()).toEqual(ONE_UNIT);
       });
 
       it('a guest goes on where another process left off', async () => {
         const other = await target.createStore(database);
-        await store.insertUnit(unitOf(1, 0));
-        await other.resumePoint(guestIdNumber(1));
-        await other.insertUnit(unitOf(1, 1));
-        expect(await store.resumePoint(guestIdNumber(1))).toMatchObject({ kind: 'after-unit', unit: 1 });
-        expect(await store.insertUnit(unitOf(1, 1))).toBe('known');
-        expect(await store.insertUnit(unitOf(1, 2, true))).toBe('inserted');
-        expect(await other.resumePoint(guestIdNumber(1))).toEqual({ kind: 'complete', units: 3 });
+        await store.insertUnit(unit(1, 0));
+        await other.resumePoint(guest(1));
+        await other.insertUnit(unit(1, 1));
+        expect(await store.resumePoint(guest(1))).toMatchObject({ kind: 'after-unit', unit: 1 });
+        expect(await store.insertUnit(unit(1, 1))).toBe('known');
+        expect(await store.insertUnit(unit(1, 2, true))).toBe('inserted');
+        expect(await other.resumePoint(guest(1))).toEqual({ kind: 'complete', units: 3 });
       });
     });
   });
