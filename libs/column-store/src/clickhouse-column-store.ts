@@ -13,9 +13,11 @@ import { migrate } from './migrate.js';
 import { openDatabase, type StoreLocation } from './open-database.js';
 import type { ColumnStore, CommittedUnit, EndedGuest, ResumePoint, RunRow, Unit } from './port.js';
 import {
+  begunSql,
   type ComparisonQuery,
   type ContributionQuery,
   checkpointSql,
+  committedSql,
   committedUnitsSql,
   comparisonSql,
   contributionsSql,
@@ -23,7 +25,6 @@ import {
   footprintsSql,
   generationsSql,
   guestsSql,
-  progressSql,
   runsSql,
   STATISTICS,
   type StatisticsQuery,
@@ -35,7 +36,6 @@ import {
   fromCountsRow,
   fromEventRow,
   fromGuestRow,
-  fromProgressRow,
   fromRunRow,
   type GuestProgress,
   STORE_SCHEMA_VERSION,
@@ -48,8 +48,11 @@ import {
 } from './rows.js';
 import { texts } from './sql-text.js';
 
-/** Everything that has rows of a guest, the commit rows first: without them the rest counts no more. */
-const GUEST_TABLES = ['units', 'guests', ...UNIT_TABLES] as const;
+/**
+ * Everything that has rows of a guest, in the order in which they are removed: the commit rows first, because without them the rest
+ * counts no more, then against the order of the inserts.
+ */
+const GUEST_TABLES = ['units', 'guests', ...UNIT_TABLES.toReversed()] as const;
 /** Ids that one IN list or delete takes; keeps statements well below max_query_size (256 KiB). */
 const IDS_PER_STATEMENT = 2_000;
 
@@ -84,11 +87,11 @@ class ClickHouseColumnStore implements ColumnStore {
     if (number > units) throw new RangeError(`unit ${number} of guest ${guestId}, whose next is ${units}`);
     const rows = toUnitRows(unit);
     for (const table of UNIT_TABLES) {
-      if (present.has(table)) continue;
+      if (present.has(`${table}/${number}`)) continue;
       await this.#database.insert(table, rows[table], tokenOf(guestId, progress, `${number}/${table}`));
     }
     await this.#database.insert('units', [toCommitRow(unit)], tokenOf(guestId, progress, `${number}/units`));
-    this.#progress.set(guestId, { ...progress, units: units + 1, present: new Set() });
+    this.#progress.set(guestId, { ...progress, units: units + 1 });
     return 'inserted';
   }
 
@@ -189,10 +192,31 @@ class ClickHouseColumnStore implements ColumnStore {
   }
 
   async #readProgress(guest: GuestId): Promise<GuestProgress> {
-    const [row] = await this.#database.query(progressSql(guest, UNIT_TABLES));
-    const progress = fromProgressRow(row ?? {});
+    const [[committed], [removed]] = await Promise.all([
+      this.#database.query(committedSql(guest)),
+      this.#database.query(generationsSql([guest])),
+    ]);
+    const units = toCount(committed?.units);
+    const progress = {
+      units,
+      nextChunk: toCount(committed?.nextChunk),
+      complete: committed?.complete === true,
+      generation: toCount(removed?.generation ?? 0),
+      present: await this.#begunAfter(guest, units),
+    };
     this.#progress.set(guest, progress);
     return progress;
+  }
+
+  /** In the order of the inserts: when a table has nothing, those after it have nothing. */
+  async #begunAfter(guest: GuestId, units: number): Promise<Set<string>> {
+    const present = new Set<string>();
+    for (const table of UNIT_TABLES) {
+      const rows = await this.#database.query(begunSql(table, guest, units));
+      if (rows.length === 0) break;
+      for (const { unit } of rows) present.add(`${table}/${toCount(unit)}`);
+    }
+    return present;
   }
 }
 

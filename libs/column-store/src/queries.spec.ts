@@ -1,10 +1,20 @@
 import fs from 'node:fs';
 import { guestIdOf, runIdOf } from '@pvtrail/contracts';
 import { describe, expect, it } from 'vitest';
-import { comparisonSql, contributionsSql, eventsSql, footprintsSql, progressSql, statisticsSql } from './queries.js';
+import {
+  begunSql,
+  committedSql,
+  comparisonSql,
+  contributionsSql,
+  eventsSql,
+  footprintsSql,
+  generationsSql,
+  statisticsSql,
+} from './queries.js';
 import { text } from './sql-text.js';
 
 const run = runIdOf('golden');
+const guest = guestIdOf(run, 0, 'golden');
 const by = ['type', 'bits', 'stage', 'workload'] as const;
 
 /** Name of the golden file → the statement that must equal it. */
@@ -41,7 +51,9 @@ const STATEMENTS: Record<string, string> = {
   }),
   footprints: footprintsSql(run),
   events: eventsSql(run),
-  progress: progressSql(guestIdOf(run, 0, 'golden'), ['chunks', 'cause_statistics']),
+  committed: committedSql(guest),
+  begun: begunSql('chunks', guest, 3),
+  generations: generationsSql([guest]),
 };
 
 const golden = (name: string): URL => new URL(`../test/golden/${name}.sql`, import.meta.url);

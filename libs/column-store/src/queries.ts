@@ -209,25 +209,19 @@ WHERE guest = ${text(guest)}
   AND unit = ${Math.trunc(unit)}
 LIMIT 1`;
 
-/**
- * How far a guest is: its committed units (they have no gaps) with the last one's chunks, how often it was removed, and the
- * tables that have rows of a unit that was never committed.
- */
-export const progressSql = (guest: GuestId, tables: readonly string[]): string => {
-  const ofGuest = `WHERE guest = ${text(guest)}`;
-  const present = tables.map(
-    (table) =>
-      `(SELECT count() FROM ${table} ${ofGuest} AND unit NOT IN (SELECT unit FROM units ${ofGuest})) AS ${table}`,
-  );
-  return [
-    'SELECT',
-    indented([
-      `(SELECT (count(), argMax((firstChunk + chunks, last), unit)) FROM units ${ofGuest}) AS committed`,
-      `(SELECT max(generation) FROM removals ${ofGuest}) AS generation`,
-      ...present,
-    ]),
-  ].join('\n');
-};
+/** How far a guest is committed. Its units have no gaps, so a count and maxima tell all. */
+export const committedSql = (guest: GuestId): string => `SELECT
+  count() AS units,
+  max(firstChunk + chunks) AS nextChunk,
+  max(last) AS complete
+FROM units
+WHERE guest = ${text(guest)}`;
+
+/** Units of a guest, from one on, of which a table has rows; none of them is committed. */
+export const begunSql = (table: string, guest: GuestId, unit: number): string => `SELECT DISTINCT unit
+FROM ${table}
+WHERE guest = ${text(guest)}
+  AND unit >= ${Math.trunc(unit)}`;
 
 /** How often guests were removed; those that never were are left out. */
 export const generationsSql = (guests: readonly GuestId[]): string => `SELECT guest, max(generation) AS generation

@@ -94,19 +94,8 @@ export type GuestProgress = {
   readonly complete: boolean;
   /** How often the guest was removed to be computed again. */
   readonly generation: number;
-  /** Tables that have the rows of the next unit already. */
-  readonly present: ReadonlySet<UnitTable>;
-};
-
-export const fromProgressRow = (row: Row): GuestProgress => {
-  const [units, [nextChunk, last]] = row.committed as [unknown, [unknown, unknown]];
-  return {
-    units: toCount(units),
-    nextChunk: toCount(nextChunk),
-    complete: last === true,
-    generation: toCount(row.generation),
-    present: new Set(UNIT_TABLES.filter((table) => toCount(row[table]) > 0)),
-  };
+  /** `table/unit` of rows that are there though their unit was never committed. */
+  readonly present: ReadonlySet<string>;
 };
 
 export const toGuestRow = (guest: EndedGuest): Row => {
