@@ -24,3 +24,4 @@ export type {
   TopicPartition,
 } from './port.js';
 export { openSqliteLog, openSqliteLogReader, type SqliteLogOptions } from './sqlite/sqlite-event-log.js';
+export { tracedLog, tracedTransport } from './traced-log.js';

@@ -1,5 +1,4 @@
 export { delivering, type MessagingSystem, processing, processingBatch, sending } from './messaging.js';
-export { chunkProduced, measureAnalysis, measureGuest, measureInsert, measureRun } from './metrics.js';
-export type { SpanAttributes, SpanName } from './names.js';
-export { annotate, currentTraceparent, linksHere, withSpan } from './spans.js';
+export { chunkAnalysed, chunkProduced, unitStored } from './metrics.js';
+export { annotate, currentTraceparent, type Links, linksHere, withSpan } from './spans.js';
 export { startTelemetry, type Telemetry } from './start-telemetry.js';

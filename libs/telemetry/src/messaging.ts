@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import { measureProcessing, measureSending } from './metrics.js';
 import { CLOUD_EVENTS, MESSAGING } from './names.js';
-import { contextOf, inSpan, linksTo, traceparentOf, tracer } from './spans.js';
+import { contextOf, inSpan, type Links, linksTo, traceparentOf, tracer } from './spans.js';
 
 /** What moves the messages; `messaging.system`. */
 export type MessagingSystem = 'kafka' | 'sqlite' | 'memory';
@@ -54,7 +54,7 @@ export const sending = async <M extends Outgoing, T>(
  * Handles one message in a consumer span below its producer's span, also linked to it and to the batch in which it came.
  * @param links further spans that led here
  */
-export const processing = <T>(message: Incoming, work: () => Promise<T>, links: readonly Link[] = []): Promise<T> => {
+export const processing = <T>(message: Incoming, work: () => Promise<T>, links: Links = []): Promise<T> => {
   const parent = contextOf(message.headers.traceparent);
   const attributes = incoming(message);
   const batch = context.active().getValue(BATCH) as Link | undefined;

@@ -1,6 +1,6 @@
 import { type Attributes, type Counter, type Histogram, type MeterProvider, metrics } from '@opentelemetry/api';
-import { INSTRUMENTS, type Instrument } from './names.js';
-import { errorAttributes } from './spans.js';
+import { errorAttributes } from './error-attributes.js';
+import { INSTRUMENTS, type Instrument, type SpanName, STEP } from './names.js';
 
 /** Seconds; from a quick event to a guest of many minutes. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
@@ -43,44 +43,36 @@ const record = (instrument: Instrument, seconds: number, attributes: Attributes 
 /** Seconds since a reading of `performance.now()`. */
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;
 
+type Chunk = { readonly instructions: number; readonly bytes: number; readonly time?: string | undefined };
+
 /** A chunk has been sent. */
-export const chunkProduced = ({ instructions, bytes }: { instructions: number; bytes: number }): void => {
+export const chunkProduced = ({ instructions, bytes }: Chunk): void => {
   count(INSTRUMENTS.producedChunks, 1);
   count(INSTRUMENTS.producedInstructions, instructions);
   count(INSTRUMENTS.producedBytes, bytes);
 };
 
-/** Measures the analysis of a chunk. */
-export const measureAnalysis = async <T>(instructions: number, work: () => Promise<T>): Promise<T> => {
-  const start = performance.now();
-  const result = await work();
-  record(INSTRUMENTS.analysisDuration, secondsSince(start));
+/** A chunk went through the simulator. */
+export const chunkAnalysed = ({ instructions }: Chunk): void => {
   count(INSTRUMENTS.analysedChunks, 1);
   count(INSTRUMENTS.analysedInstructions, instructions);
-  return result;
 };
 
-/** Measures the storing of an insert unit. */
-export const measureInsert = async (work: () => Promise<void>): Promise<void> => {
-  const start = performance.now();
-  await work();
-  record(INSTRUMENTS.insertDuration, secondsSince(start));
+/** An insert unit of these chunks is in the store. */
+export const unitStored = (chunks: readonly Chunk[]): void => {
   count(INSTRUMENTS.insertedUnits, 1);
+  const now = Date.now();
+  for (const { time } of chunks) {
+    if (time !== undefined) record(INSTRUMENTS.chunkLag, Math.max(0, now - Date.parse(time)) / 1000);
+  }
 };
 
-/** Measures a guest in its worker. */
-export const measureGuest = <State extends string>(work: () => Promise<State>): Promise<State> =>
-  measureEnd(INSTRUMENTS.guestDuration, work, (state) => state);
-
-/** Measures a run from its request to the last guest stored. */
-export const measureRun = <T extends { readonly state: string }>(work: () => Promise<T>): Promise<T> =>
-  measureEnd(INSTRUMENTS.runDuration, work, ({ state }) => state);
-
-const measureEnd = async <T>(of: Instrument, work: () => Promise<T>, stateOf: (result: T) => string): Promise<T> => {
+/** Measures a step, with the error that ended it. */
+export const measureStep = async <T>(name: SpanName, work: () => Promise<T>): Promise<T> => {
   const start = performance.now();
-  const result = await work();
-  record(of, secondsSince(start), { 'pvtrail.state': stateOf(result) });
-  return result;
+  const measured = (outcome: Attributes): void =>
+    record(INSTRUMENTS.stepDuration, secondsSince(start), { [STEP]: name, ...outcome });
+  return ending(work, measured);
 };
 
 /** Measures the sending of messages. */
@@ -104,12 +96,17 @@ const measureMessages = async <T>(
     count(counter, messages, { ...attributes, ...outcome });
     record(duration, secondsSince(start), { ...attributes, ...outcome });
   };
+  return ending(work, measured);
+};
+
+/** Says how work ended: nothing more, or the error. */
+const ending = async <T>(work: () => Promise<T>, ended: (outcome: Attributes) => void): Promise<T> => {
   try {
     const result = await work();
-    measured({});
+    ended({});
     return result;
   } catch (error) {
-    measured(errorAttributes(error));
+    ended(errorAttributes(error));
     throw error;
   }
 };

@@ -1,15 +1,5 @@
-/** Steps of the work. Ids are attributes, never parts of names. */
-export type SpanName =
-  | 'run'
-  | 'guest'
-  | 'boot'
-  | 'patch'
-  | 'execute'
-  | 'decide'
-  | 'analyse'
-  | 'insert'
-  | 'insert guest'
-  | 'insert events';
+/** The steps of the work, each a span. Ids are attributes, never parts of names. */
+export type SpanName = 'run' | 'guest' | 'boot' | 'patch' | 'execute' | 'decide' | 'analyse' | 'insert';
 
 /** Attributes of spans that are pvtrail's own, by the name under which callers give them. */
 const ATTRIBUTES = {
@@ -19,18 +9,19 @@ const ATTRIBUTES = {
   bits: 'pvtrail.guest.bits',
   stage: 'pvtrail.guest.stage',
   workload: 'pvtrail.guest.workload',
-  /** How a guest or a run ended. */
-  state: 'pvtrail.state',
   guests: 'pvtrail.guests',
-  events: 'pvtrail.events',
   /** Place of a chunk in its guest's trace, from 0. */
   sequence: 'pvtrail.chunk.sequence',
   instructions: 'pvtrail.instructions',
+  /** How a guest or a run ended. */
+  state: 'pvtrail.state',
   /** Insert unit of the guest, from 0. */
   unit: 'pvtrail.unit',
 } as const;
 
 export type SpanAttributes = { readonly [K in keyof typeof ATTRIBUTES]?: string | number | boolean };
+
+export const STEP = 'pvtrail.step';
 
 /** The attributes under their full names. */
 export const fullNames = (attributes: SpanAttributes): Record<string, string | number | boolean> =>
@@ -70,15 +61,12 @@ export const INSTRUMENTS = {
   sendDuration: ['messaging.client.operation.duration', 's', 'Time to send messages'],
   consumedMessages: ['messaging.client.consumed.messages', '{message}', 'Messages delivered to the application'],
   processDuration: ['messaging.process.duration', 's', 'Time to process a message'],
+  stepDuration: ['pvtrail.step.duration', 's', 'Time that a step took, by the name of its span'],
   producedChunks: ['pvtrail.chunks.produced', '{chunk}', 'Trace chunks sent by the guest runner'],
   producedInstructions: ['pvtrail.instructions.produced', '{instruction}', 'Retired instructions in the chunks sent'],
   producedBytes: ['pvtrail.bytes.produced', 'By', 'Compressed size of the chunks sent'],
   analysedChunks: ['pvtrail.chunks.analysed', '{chunk}', 'Trace chunks that went through the simulator'],
   analysedInstructions: ['pvtrail.instructions.analysed', '{instruction}', 'Retired instructions analysed'],
-  analysisDuration: ['pvtrail.analysis.duration', 's', 'Time from a chunk handed to a worker to its answer'],
   insertedUnits: ['pvtrail.units.inserted', '{unit}', 'Insert units stored'],
-  insertDuration: ['pvtrail.insert.duration', 's', 'Time to store an insert unit'],
   chunkLag: ['pvtrail.chunk.lag', 's', 'Time from a chunk sent to its statistics stored'],
-  guestDuration: ['pvtrail.guest.duration', 's', 'Time from a worker leased to the guest ended'],
-  runDuration: ['pvtrail.run.duration', 's', 'Time from a run requested to the last guest stored'],
 } as const satisfies Record<string, Instrument>;

@@ -1,5 +1,4 @@
 import {
-  type Attributes,
   type Context,
   context,
   type Link,
@@ -11,8 +10,9 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import { AppError } from '@pvtrail/primitives';
-import { fullNames, MESSAGING, type SpanAttributes, type SpanName } from './names.js';
+import { errorAttributes } from './error-attributes.js';
+import { measureStep } from './metrics.js';
+import { fullNames, type SpanAttributes, type SpanName } from './names.js';
 
 const SCOPE = 'pvtrail';
 
@@ -20,17 +20,17 @@ const SCOPE = 'pvtrail';
 export const tracer = (): Tracer => trace.getTracer(SCOPE);
 
 /**
- * Does work in a span below the active one. What it rejects with is noted in the span, and goes on.
+ * Does a step of the work in a span below the active one, and measures it. What it rejects with is noted, and goes on.
  * @param links other spans that led here
  */
 export const withSpan = <T>(
   name: SpanName,
   attributes: SpanAttributes,
   work: () => Promise<T>,
-  links: readonly Link[] = [],
+  links: Links = [],
 ): Promise<T> => {
   const options = { kind: SpanKind.INTERNAL, attributes: fullNames(attributes), links: [...links] };
-  return inSpan(tracer().startSpan(name, options), context.active(), work);
+  return inSpan(tracer().startSpan(name, options), context.active(), () => measureStep(name, work));
 };
 
 /** Attributes for the active span that are known only after it began. */
@@ -51,13 +51,11 @@ export const inSpan = async <T>(span: Span, parent: Context, work: () => Promise
   }
 };
 
-/** `error.type` of the semantic conventions: the code of an expected failure, else the class. */
-export const errorAttributes = (error: unknown): Attributes => ({
-  [MESSAGING.errorType]: error instanceof AppError ? error.code : error instanceof Error ? error.name : 'unknown',
-});
+/** Other spans that led to one. */
+export type Links = readonly Link[];
 
-/** Links to where the code is now; none while telemetry is off. */
-export const linksHere = (): Link[] => linksTo(context.active());
+/** To the active span; none while telemetry is off. */
+export const linksHere = (): Links => linksTo(context.active());
 
 export const linksTo = (of: Context): Link[] => {
   const spanContext = trace.getSpanContext(of);

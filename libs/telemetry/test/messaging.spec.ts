@@ -29,7 +29,7 @@ beforeEach(() => {
 afterEach(() => recording.stop());
 
 const only = (name: string) => {
-  const found = recording.spans().filter((span) => span.name === name);
+  const found = recording.spans.filter((span) => span.name === name);
   expect(found).toHaveLength(1);
   return found[0] as (typeof found)[number];
 };
@@ -59,6 +59,7 @@ describe('spans', () => {
     const error = new AppError('store/unavailable', 'no store');
     await expect(withSpan('insert', {}, () => Promise.reject(error))).rejects.toBe(error);
     expect(only('insert')).toMatchObject({ failed: true, attributes: { 'error.type': 'store/unavailable' } });
+    expect(await recording.measured('pvtrail.step.duration')).toBe(1);
   });
 });
 
@@ -84,12 +85,12 @@ describe('messages', () => {
       'messaging.message.body.size': 2,
       'cloudevents.event_type': 'Something',
     });
-    expect(traceFaults(recording.spans(), producer.traceId)).toEqual([]);
+    expect(traceFaults(recording.spans, producer.traceId)).toEqual([]);
   });
 
   it('several at once have a span each, linked by the one that sends them', async () => {
     const records = await send('topic', [message('a'), message('b')]);
-    const created = recording.spans().filter(({ name }) => name === 'create topic');
+    const created = recording.spans.filter(({ name }) => name === 'create topic');
     expect(created.map(({ kind }) => kind)).toEqual(['producer', 'producer']);
     expect(records.map(({ headers }) => headers.traceparent)).toEqual(
       created.map(({ traceId, spanId }) => `00-${traceId}-${spanId}-01`),
@@ -122,7 +123,7 @@ describe('messages', () => {
       }
     });
     const batch = only('process one');
-    const processed = recording.spans().filter(({ name }) => name === 'process topic');
+    const processed = recording.spans.filter(({ name }) => name === 'process topic');
     const sent = [only('send one'), only('send two')];
     expect(batch).toMatchObject({ parentSpanId: undefined, links: sent.map(linkTo) });
     expect(processed.map(({ links }) => links)).toEqual(sent.map((span) => [linkTo(span), linkTo(batch)]));
@@ -143,7 +144,7 @@ describe('messages', () => {
 describe('traceFaults', () => {
   it('finds a second root, a missing parent and a repeated id', async () => {
     await withSpan('run', {}, () => withSpan('guest', {}, async () => {}));
-    const [guest, run] = recording.spans();
+    const [guest, run] = recording.spans;
     if (guest === undefined || run === undefined) throw new Error('two spans were expected');
     expect(traceFaults([run, guest], run.traceId)).toEqual([]);
     expect(traceFaults([guest], run.traceId)).toHaveLength(2);

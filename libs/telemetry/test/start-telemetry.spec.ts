@@ -48,6 +48,7 @@ describe('startTelemetry', () => {
     expect([...(collector.instruments.get('child') ?? [])].sort()).toEqual([
       'messaging.client.operation.duration',
       'messaging.client.sent.messages',
+      'pvtrail.step.duration',
     ]);
   });
 

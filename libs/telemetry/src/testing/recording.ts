@@ -3,14 +3,14 @@ import {
   InMemoryMetricExporter,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
-import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
+import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace';
 import { install } from '../sdk.js';
 import type { CollectedSpan } from './collected-span.js';
 
 /** Spans and metrics of this process, kept in memory. */
 export type Recording = {
-  /** Those that have ended. */
-  spans(): readonly CollectedSpan[];
+  /** Those that have ended, in that order. */
+  readonly spans: readonly CollectedSpan[];
   /** Sum of a counter, or number of values of a histogram, over all attributes; 0 when nothing was measured. */
   measured(instrument: string): Promise<number>;
   stop(): Promise<void>;
@@ -19,7 +19,13 @@ export type Recording = {
 const NEVER_MS = 2 ** 31 - 1;
 
 export const startRecording = (): Recording => {
-  const spans = new InMemorySpanExporter();
+  const spans: CollectedSpan[] = [];
+  const collect: SpanProcessor = {
+    onStart: () => {},
+    onEnd: (span) => void spans.push(collected(span)),
+    forceFlush: async () => {},
+    shutdown: async () => {},
+  };
   const metrics = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({
     exporter: metrics,
@@ -27,11 +33,11 @@ export const startRecording = (): Recording => {
     exportTimeoutMillis: NEVER_MS,
   });
   const telemetry = install({
-    spanProcessors: [new SimpleSpanProcessor({ exporter: spans })],
+    spanProcessors: [collect],
     metricReaders: [reader],
   });
   return {
-    spans: () => spans.getFinishedSpans().map(collected),
+    spans,
     measured: async (instrument) => {
       await reader.forceFlush();
       const points = metrics
