@@ -10,6 +10,7 @@ import {
 } from '@pvtrail/contracts';
 import type { Batch, Consumer, EventLog, LogRecord, Transport } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { processing, processingBatch } from '@pvtrail/telemetry';
 import { AnalysisWorker } from './analysis-worker.js';
 import { EventCopier } from './event-copier.js';
 import { GuestAnalysis } from './guest-analysis.js';
@@ -76,15 +77,17 @@ export class AnalyticsService {
   async #handleEvents({ records }: Batch): Promise<undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'WorkloadFinished') await this.#finish(event);
-      if (event.type === 'GuestFailed') await this.#fail(event);
+      if (event.type === 'WorkloadFinished') await processing(record, () => this.#finish(event));
+      if (event.type === 'GuestFailed') await processing(record, () => this.#fail(event));
     }
     return undefined;
   }
 
   /** Batches of different partitions may come at a time. */
   async #handleChunks({ partition, records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
-    await Promise.all(groupByKey(records).map((ofOneGuest) => this.#handleChunksOf(ofOneGuest)));
+    await processingBatch(records, () =>
+      Promise.all(groupByKey(records).map((ofOneGuest) => this.#handleChunksOf(ofOneGuest))),
+    );
     const guests = await Promise.all(this.#guests.values());
     const held = guests.flatMap((guest) => guest?.analysis.heldSince(partition) ?? []);
     return held.length === 0 ? undefined : { firstUnhandled: Math.min(...held) };
@@ -95,8 +98,10 @@ export class AnalyticsService {
       const { chunk, value } = fromChunkMessage(record);
       const guest = await this.#guest(chunk.guestId);
       if (guest === undefined) return;
-      if (await guest.analysis.add(chunk, value, record)) guest.traceStored = true;
-      await this.#completeIfAll(guest);
+      await processing(record, async () => {
+        if (await guest.analysis.add(chunk, value, record)) guest.traceStored = true;
+        await this.#completeIfAll(guest);
+      });
     }
   }
 

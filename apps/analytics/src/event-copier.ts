@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ColumnStore } from '@pvtrail/column-store';
 import { fromMessage, TOPICS } from '@pvtrail/contracts';
 import type { Consumer, EventLog, Subscription } from '@pvtrail/event-log';
+import { processingBatch } from '@pvtrail/telemetry';
 
 const LIMITS: Pick<Subscription, 'maxRecords' | 'maxBytes' | 'retry'> = {
   maxRecords: 1024,
@@ -21,7 +22,7 @@ export class EventCopier {
     this.#consumer = log.consume(
       { group: 'analytics-events', topics: [TOPICS.runs, TOPICS.guests, TOPICS.patches], ...LIMITS },
       async ({ records }) => {
-        await store.insertEvents(records.map(fromMessage));
+        await processingBatch(records, () => store.insertEvents(records.map(fromMessage)));
         await this.#collect();
         return undefined;
       },

@@ -19,6 +19,7 @@ import {
 import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import type { Digest } from '@pvtrail/primitives';
+import { annotate, processing, withSpan } from '@pvtrail/telemetry';
 
 export interface PlannedGuest {
   readonly guestId: GuestId;
@@ -112,11 +113,16 @@ export class RunCoordinator {
    * Computes what of the plan is not stored yet; resolves when all of it is.
    * @param force computes everything anew, under the same ids
    */
-  async execute(
-    plan: RunPlan,
-    force: boolean,
-    onProgress: (progress: RunProgress) => void = () => {},
-  ): Promise<RunOutcome> {
+  execute(plan: RunPlan, force: boolean, onProgress: (progress: RunProgress) => void = () => {}): Promise<RunOutcome> {
+    const attributes = { runId: plan.runId, guests: plan.guests.length };
+    return withSpan('run', attributes, async () => {
+      const outcome = await this.#execute(plan, force, onProgress);
+      annotate({ state: outcome.state });
+      return outcome;
+    });
+  }
+
+  async #execute(plan: RunPlan, force: boolean, onProgress: (progress: RunProgress) => void): Promise<RunOutcome> {
     if (force) await this.#store.forget(plan.guests.map(({ guestId }) => guestId));
     const stored = await this.#store.guests(plan.runId);
     const done = new Set(stored.map(({ guestId }) => guestId));
@@ -139,7 +145,8 @@ export class RunCoordinator {
   async #follow({ records }: Batch): Promise<undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'GuestAnalysed') await this.#guestDone(event.runId, event.payload);
+      if (event.type !== 'GuestAnalysed') continue;
+      await processing(record, () => this.#guestDone(event.runId, event.payload));
     }
     return undefined;
   }

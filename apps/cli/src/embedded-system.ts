@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { AnalyticsModule, AnalyticsService } from '@pvtrail/analytics';
 import { ApiModule, RunCoordinator } from '@pvtrail/api';
 import { type ColumnStore, openColumnStore } from '@pvtrail/column-store';
-import { type EventLog, MemoryTransport, openSqliteLog } from '@pvtrail/event-log';
+import { type EventLog, MemoryTransport, openSqliteLog, tracedLog, tracedTransport } from '@pvtrail/event-log';
 import { GuestRunnerModule, GuestRunnerService } from '@pvtrail/guest-runner';
 import { PatcherModule, PatcherService } from '@pvtrail/patcher';
 import { type Answers, StoredAnswers } from '@pvtrail/reporting';
@@ -38,14 +38,14 @@ class EmbeddedModule {}
 
 /** All four services in this process, over an embedded log and store. @throws AppError `log/*`, `store/*` */
 export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<EmbeddedSystem> => {
-  const log = openSqliteLog({ file: path.join(options.dataFolder, 'events.sqlite') });
+  const log = tracedLog(openSqliteLog({ file: path.join(options.dataFolder, 'events.sqlite') }), 'sqlite');
   const store = await openColumnStore({ path: path.join(options.dataFolder, 'store') }).catch(
     async (error: unknown) => {
       await log.close();
       throw error;
     },
   );
-  const trace = new MemoryTransport();
+  const trace = tracedTransport(new MemoryTransport(), 'memory');
   const app = await NestFactory.createApplicationContext(
     {
       module: EmbeddedModule,

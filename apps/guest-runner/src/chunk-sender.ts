@@ -1,5 +1,6 @@
 import { type ChunkProduced, TOPICS, toChunkMessage } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
+import { chunkProduced, currentTraceparent } from '@pvtrail/telemetry';
 import type { TraceArchive } from './trace-archive.js';
 
 /** Sends a guest's chunks on, in order, while the guest goes on: those that come while some are on their way go together after them. */
@@ -21,7 +22,8 @@ export class ChunkSender {
   }
 
   send(chunk: ChunkProduced, value: Uint8Array): void {
-    this.#waiting.push({ chunk, value });
+    const occurrence = { time: new Date().toISOString(), traceparent: currentTraceparent() };
+    this.#waiting.push({ chunk: { ...chunk, ...occurrence }, value });
     if (!this.#idle) return;
     this.#sending = this.#sendAll();
     this.#sending.catch(this.#failure.reject);
@@ -46,7 +48,10 @@ export class ChunkSender {
         TOPICS.trace,
         together.map(({ chunk, value }) => toChunkMessage(chunk, value)),
       );
-      for (const _ of together) this.#onSent();
+      for (const { chunk } of together) {
+        chunkProduced(chunk);
+        this.#onSent();
+      }
     }
     this.#idle = true;
   }

@@ -13,10 +13,12 @@ import {
 } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError, canonicalJson } from '@pvtrail/primitives';
+import { withSpan } from '@pvtrail/telemetry';
 import { ChunkSender } from './chunk-sender.js';
 import type { PatchInbox } from './patch-inbox.js';
 import type { TraceArchive } from './trace-archive.js';
 import type { Lease } from './worker-pool.js';
+import type { Discovery, FromWorker } from './worker-protocol.js';
 
 export interface ExecutionPorts {
   readonly log: EventLog;
@@ -39,37 +41,79 @@ export const executeGuest = async (
   lease: Lease,
   ports: ExecutionPorts,
 ): Promise<ExecutionEnd> => {
-  const { guestId, runId, spec } = requested.payload;
-  const record = await recorderOf(ports.log, requested);
-  const chunks = new ChunkSender(ports.trace, ports.archive, lease.credit);
-  const optimisations = await ports.patches.optimisations(guestId, spec);
-  lease.send({ kind: 'execute', guestId, runId, spec, optimisations });
-  for (;;) {
-    const message = await chunks.whileSending(lease.receive());
-    switch (message.kind) {
-      case 'booted':
-        await record('GuestBooted', { guestId, image: requested.payload.image, instructions: message.instructions });
-        await record('CallSitesDiscovered', { guestId, ...message.discovery });
-        lease.send({ kind: 'patch', sites: await ports.patches.callSites(guestId) });
-        break;
-      case 'workload-started':
-        await record('WorkloadStarted', { guestId, ...workloadOf(spec), instructions: message.instructions });
-        break;
-      case 'chunk':
-        chunks.send(message.chunk, message.value);
-        break;
-      case 'finished':
-        lease.release('idle'); // for the next guest, while the last chunks of this one are on their way
-        await chunks.sent();
-        await record('WorkloadFinished', { guestId, ...message.summary });
-        return 'finished';
-      case 'failed':
-        await chunks.sent();
-        await record('GuestFailed', { guestId, ...message.failure });
-        return 'failed';
+  const execution = new Execution(requested, lease, ports, await recorderOf(ports.log, requested));
+  const { guestId } = requested.payload;
+  const booted = await withSpan('boot', { guestId }, () => execution.boot());
+  if (booted.kind !== 'booted') return execution.end(booted);
+  await withSpan('patch', { guestId }, () => execution.patch(booted.discovery));
+  return withSpan('execute', { guestId }, () => execution.execute());
+};
+
+/** What a worker reports, besides chunks. */
+type News = Exclude<FromWorker, { kind: 'chunk' }>;
+type Booted = Extract<News, { kind: 'booted' }>;
+type End = Extract<News, { kind: 'finished' | 'failed' }>;
+
+class Execution {
+  readonly #requested: EventOf<'GuestRequested'>['payload'];
+  readonly #lease: Lease;
+  readonly #patches: PatchInbox;
+  readonly #record: Record;
+  readonly #chunks: ChunkSender;
+
+  constructor({ payload }: EventOf<'GuestRequested'>, lease: Lease, ports: ExecutionPorts, record: Record) {
+    this.#requested = payload;
+    this.#lease = lease;
+    this.#patches = ports.patches;
+    this.#record = record;
+    this.#chunks = new ChunkSender(ports.trace, ports.archive, lease.credit);
+  }
+
+  /** Brings the guest to where its call sites can be patched, unless it fails before. */
+  async boot(): Promise<Booted | End> {
+    const { guestId, runId, spec, image } = this.#requested;
+    const optimisations = await this.#patches.optimisations(guestId, spec);
+    this.#lease.send({ kind: 'execute', guestId, runId, spec, optimisations });
+    const news = await this.#next();
+    if (news.kind === 'workload-started') throw new AppError('guest/failed', `guest ${guestId} did not say it booted`);
+    if (news.kind === 'booted') await this.#record('GuestBooted', { guestId, image, instructions: news.instructions });
+    return news;
+  }
+
+  async patch(discovery: Discovery): Promise<void> {
+    const { guestId } = this.#requested;
+    await this.#record('CallSitesDiscovered', { guestId, ...discovery });
+    this.#lease.send({ kind: 'patch', sites: await this.#patches.callSites(guestId) });
+  }
+
+  /** Follows the guest to its end. */
+  async execute(): Promise<ExecutionEnd> {
+    const { guestId, spec } = this.#requested;
+    for (;;) {
+      const news = await this.#next();
+      if (news.kind === 'finished' || news.kind === 'failed') return this.end(news);
+      await this.#record('WorkloadStarted', { guestId, ...workloadOf(spec), instructions: news.instructions });
     }
   }
-};
+
+  async end(end: End): Promise<ExecutionEnd> {
+    const { guestId } = this.#requested;
+    if (end.kind === 'finished') this.#lease.release('idle'); // for the next guest, while the last chunks of this one are on their way
+    await this.#chunks.sent();
+    if (end.kind === 'finished') await this.#record('WorkloadFinished', { guestId, ...end.summary });
+    else await this.#record('GuestFailed', { guestId, ...end.failure });
+    return end.kind;
+  }
+
+  /** The next news; chunks that come before are sent on. */
+  async #next(): Promise<News> {
+    for (;;) {
+      const message = await this.#chunks.whileSending(this.#lease.receive());
+      if (message.kind !== 'chunk') return message;
+      this.#chunks.send(message.chunk, message.value);
+    }
+  }
+}
 
 const workloadOf = ({ workload, footprint, iterations }: GuestSpec) => ({ workload, footprint, iterations });
 

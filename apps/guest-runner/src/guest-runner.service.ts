@@ -1,5 +1,6 @@
 import { type EventOf, fromMessage, type GuestId, TOPICS } from '@pvtrail/contracts';
 import type { Batch, Consumer, EventLog, LogRecord } from '@pvtrail/event-log';
+import { annotate, type Links, linksHere, processing, withSpan } from '@pvtrail/telemetry';
 import { executeGuest } from './guest-execution.js';
 import { PatchInbox } from './patch-inbox.js';
 import { TraceArchive } from './trace-archive.js';
@@ -19,6 +20,8 @@ export class GuestRunnerService {
   /** Requests whose executions are under way, in the order of their offsets. */
   readonly #running = new Set<LogRecord>();
   readonly #guests = new Set<GuestId>();
+  /** Spans of guests that were executed here and are not analysed yet. */
+  readonly #spans = new Map<GuestId, Links>();
   /** Rejects when an execution broke: not its guest, but the worker or the log. */
   readonly #broken = Promise.withResolvers<never>();
 
@@ -62,7 +65,8 @@ export class GuestRunnerService {
   async #handle({ partition, records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'GuestRequested') await this.#start(record, event);
+      if (event.type === 'GuestRequested') await processing(record, () => this.#start(record, event));
+      if (event.type === 'GuestAnalysed') await this.#linkBack(record, event.payload.guestId);
     }
     const first = [...this.#running].find((request) => request.partition === partition);
     return first === undefined ? undefined : { firstUnhandled: first.offset };
@@ -93,16 +97,29 @@ export class GuestRunnerService {
   }
 
   async #execute(requested: EventOf<'GuestRequested'>, lease: Lease): Promise<void> {
+    const { runId, guestId, spec } = requested.payload;
+    const { type: guestType, bits, stage, workload } = spec;
     try {
-      await executeGuest(requested, lease, {
-        log: this.#log,
-        trace: this.#trace,
-        patches: this.#patches,
-        archive: this.#archive,
+      await withSpan('guest', { runId, guestId, guestType, bits, stage, workload }, async () => {
+        this.#spans.set(guestId, linksHere());
+        const state = await executeGuest(requested, lease, {
+          log: this.#log,
+          trace: this.#trace,
+          patches: this.#patches,
+          archive: this.#archive,
+        });
+        annotate({ state });
       });
     } finally {
-      this.#patches.close(requested.payload.guestId);
+      this.#patches.close(guestId);
       lease.release('spent');
     }
+  }
+
+  /** Joins the analysis of a guest with its execution, so that a viewer finds either from the other. */
+  async #linkBack(analysed: LogRecord, guestId: GuestId): Promise<void> {
+    const links = this.#spans.get(guestId);
+    this.#spans.delete(guestId);
+    if (links !== undefined) await processing(analysed, async () => {}, links);
   }
 }

@@ -11,6 +11,7 @@ import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, fromHex, parseVirt } from '@pvtrail/primitives';
 import type { CallSite, PatchEvent } from '@pvtrail/pvops';
+import { processing, withSpan } from '@pvtrail/telemetry';
 import { decide, stateAfter } from './domain/decide.js';
 import type { PatcherCommand } from './domain/patcher-command.js';
 import { patchContextOf } from './patch-context-of.js';
@@ -49,8 +50,8 @@ export class PatcherService {
   async #handle({ records }: Batch): Promise<undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'GuestRequested') await this.#bringToStage(event);
-      if (event.type === 'CallSitesDiscovered') await this.#patchCallSites(event);
+      if (event.type === 'GuestRequested') await processing(record, () => this.#bringToStage(event));
+      if (event.type === 'CallSitesDiscovered') await processing(record, () => this.#patchCallSites(event));
     }
     return undefined;
   }
@@ -58,17 +59,21 @@ export class PatcherService {
   async #bringToStage({ runId, payload: { guestId, spec } }: EventOf<'GuestRequested'>): Promise<void> {
     if (spec.stage === 'nopv') return;
     const patchSets = openKernelImages(imageSetOf(spec), this.#imagesRoot).patchSets().sets;
-    await this.#decide(runId, { kind: 'bring-to-stage', guestId, guestType: spec.type, stage: spec.stage, patchSets });
+    await this.#record(runId, { kind: 'bring-to-stage', guestId, guestType: spec.type, stage: spec.stage, patchSets });
   }
 
   async #patchCallSites({ runId, payload }: EventOf<'CallSitesDiscovered'>): Promise<void> {
     const spec = await this.#specOf(payload.guestId);
-    await this.#decide(runId, {
+    await this.#record(runId, {
       kind: 'patch-call-sites',
       guestId: payload.guestId,
       context: patchContextOf(spec, payload),
       sites: payload.sites.map(toCallSite),
     });
+  }
+
+  #record(runId: AnyEvent['runId'], command: PatcherCommand): Promise<void> {
+    return withSpan('decide', { runId, guestId: command.guestId }, () => this.#decide(runId, command));
   }
 
   async #decide(runId: AnyEvent['runId'], command: PatcherCommand): Promise<void> {

@@ -78,6 +78,8 @@ export const chunkProducedSchema = z.strictObject({
   digest,
   /** Whether it is its guest's last chunk. */
   last: z.boolean(),
+  /** When it was sent, ISO 8601 in UTC; like `traceparent` metadata of this occurrence. */
+  time: z.iso.datetime().optional(),
   traceparent: z.string().max(128).optional(),
 });
 export type ChunkProduced = z.output<typeof chunkProducedSchema>;
@@ -100,6 +102,7 @@ export const toChunkMessage = (chunk: ChunkProduced, value: Uint8Array): Message
     rawbytes: String(chunk.rawBytes),
     digest: chunk.digest,
     last: String(chunk.last),
+    ...(chunk.time === undefined ? {} : { ce_time: chunk.time }),
     ...(chunk.traceparent === undefined ? {} : { traceparent: chunk.traceparent }),
   },
 });
@@ -124,6 +127,7 @@ export const fromChunkMessage = ({ key, value, headers }: Message): { chunk: Chu
     bytes: value.byteLength,
     digest: headers.digest,
     last: headers.last === 'true' ? true : headers.last === 'false' ? false : undefined,
+    ...(headers.ce_time === undefined ? {} : { time: headers.ce_time }),
     ...(headers.traceparent === undefined ? {} : { traceparent: headers.traceparent }),
   });
   if (!result.success) {
