@@ -1,7 +1,8 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type SASLOptions } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { KafkaLogEntry, KafkaLogOptions } from './kafka-options.js';
+import { retrying } from './kafka-retry.js';
 import { patchNegativeTimeouts } from './kafkajs-internals.js';
 
 // kafkajs is CommonJS: only its default export carries the enumerations.
@@ -36,17 +37,36 @@ const loggerTo =
     onLog?.({ level: LEVELS[level] ?? 'debug', message: `${namespace}: ${message}`, details });
 
 /** A client of the cluster. Consumers get one each: kafkajs keeps committed offsets by group in it. */
-export const createKafka = ({ brokers, clientId, tls, sasl, onLog }: KafkaLogOptions): Kafka => {
+export const createKafka = (
+  { brokers, clientId, tls, sasl, onLog }: KafkaLogOptions,
+  retry: RetryOptions = RETRY,
+): Kafka => {
   const config: KafkaConfig = {
     brokers: [...brokers],
     clientId,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: RETRY,
+    retry,
     logLevel: logLevel.INFO,
     logCreator: loggerTo(onLog),
     ...(tls === undefined ? {} : { ssl: tls }),
-    ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
+    // A copy: kafkajs keeps the credentials that it used first in the object, under another name.
+    ...(sasl === undefined ? {} : { sasl: { ...sasl } as SASLOptions }),
   };
   return new kafkajs.Kafka(config);
 };
+
+/**
+ * Asks the cluster who it is: waits for a broker that is about to start, but says at once what waiting cannot mend.
+ * @throws AppError `log/unavailable`, `config/invalid`
+ */
+export const probeCluster = (options: KafkaLogOptions): Promise<void> =>
+  retrying(async () => {
+    const admin = createKafka(options, { retries: 0 }).admin();
+    try {
+      await admin.connect();
+      await admin.describeCluster();
+    } finally {
+      await admin.disconnect();
+    }
+  });

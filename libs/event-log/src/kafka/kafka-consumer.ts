@@ -136,7 +136,6 @@ export class KafkaConsumer implements Consumer {
     this.#regulate();
     if (commit === undefined) return;
     this.#durable.set(nameOf(lane), Math.max(commit, this.#durable.get(nameOf(lane)) ?? 0));
-    lane.handled = (records.at(-1)?.offset ?? -1) + 1;
     if (!lane.lost) this.#committer.add(lane, commit);
     this.#progress.resolve();
     this.#progress = Promise.withResolvers<void>();
@@ -264,8 +263,8 @@ export class KafkaConsumer implements Consumer {
       const committed = await this.#ports.topics.committed(group, topics);
       const isHandled = (end: PartitionEnds): boolean => {
         const lane = this.#lanes.get(nameOf(end));
-        const next = lane?.handled ?? Math.max(end.low, committed.get(nameOf(end)) ?? 0);
-        return lane === undefined || next >= end.high;
+        if (lane === undefined) return true;
+        return Math.max(lane.handled, end.low, committed.get(nameOf(end)) ?? 0) >= end.high;
       };
       if (this.#memberId !== undefined && ends.every(isHandled)) return this.#committer.flushed();
       await Promise.race([progress, delay(DRAIN_POLL_MS)]);

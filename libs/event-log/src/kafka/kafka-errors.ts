@@ -3,7 +3,8 @@ import { AppError, type ErrorCode } from '@pvtrail/primitives';
 type KafkaError = Error & {
   /** Name of the protocol's error code, such as NOT_LEADER_FOR_PARTITION. */
   readonly type?: string;
-  readonly retriable?: boolean;
+  /** Name of the system's or OpenSSL's error code; a number for the protocol's. */
+  readonly code?: string | number;
   readonly cause?: unknown;
 };
 
@@ -22,6 +23,9 @@ const CODES: Record<string, readonly [ErrorCode, string]> = {
   KAFKA_STORAGE_ERROR: ['log/disk-full', 'the broker cannot write its disk'],
 };
 
+/** What Node answers when it does not trust a certificate, or the certificate is another host's. */
+const CERTIFICATE_ERROR = /CERT|UNABLE_TO_VERIFY/;
+
 /** What the library or the network failed with, as an error of the log; others are returned as they are. */
 export const translated = (error: unknown): unknown => {
   if (!(error instanceof Error) || error instanceof AppError) return error;
@@ -30,6 +34,9 @@ export const translated = (error: unknown): unknown => {
   if (!isKafka && !('syscall' in root)) return error;
   if (root.name === 'KafkaJSSASLAuthenticationError') {
     return new AppError('config/invalid', `the broker refused the credentials: ${root.message}`, {}, error);
+  }
+  if (CERTIFICATE_ERROR.test(String(root.code))) {
+    return new AppError('config/invalid', `the broker's certificate is not trusted: ${root.message}`, {}, error);
   }
   const [code, hint] = CODES[root.type ?? ''] ?? ['log/unavailable', 'the broker did not do what was asked'];
   return new AppError(code, `${hint}: ${root.message}`, root.type === undefined ? {} : { kafka: root.type }, error);

@@ -3,7 +3,7 @@ import type { Message } from '@pvtrail/contracts';
 import { AppError } from '@pvtrail/primitives';
 import type { Producer } from 'kafkajs';
 import type { Consumer, EventLog, Handler, LogRecord, ReadRange, Subscription } from '../port.js';
-import { createKafka } from './kafka-client.js';
+import { createKafka, probeCluster } from './kafka-client.js';
 import { KafkaConsumer } from './kafka-consumer.js';
 import { translating } from './kafka-errors.js';
 import { DEFAULT_GROUP_SETTINGS, type KafkaLogOptions } from './kafka-options.js';
@@ -41,7 +41,7 @@ class KafkaEventLog implements EventLog {
     this.#topics = new TopicCatalogue(kafka, options);
   }
 
-  /** @throws AppError `log/unavailable`, `config/invalid` */
+  /** @throws AppError `log/unavailable` */
   async connect(): Promise<void> {
     await translating(() => this.#producer.connect());
   }
@@ -191,8 +191,12 @@ const givenPartition = ({ message }: { readonly message: { readonly partition?: 
 const concurrency = (topic: string, key: string, found: number, expected: number): AppError =>
   new AppError('log/concurrency', `${topic} ${key} has ${found} records, not ${expected}`, { found });
 
-/** Connects to a cluster. @throws AppError `log/unavailable` when no broker answers, `config/invalid` when it refuses the credentials */
+/**
+ * Connects to a cluster.
+ * @throws AppError `log/unavailable` when no broker answers within half a minute, `config/invalid` when credentials or certificates are refused
+ */
 export const openKafkaLog = async (options: KafkaLogOptions): Promise<EventLog> => {
+  await probeCluster(options);
   const log = new KafkaEventLog(options);
   try {
     await log.connect();

@@ -6,8 +6,6 @@ export class Lane implements TopicPartition {
   readonly partition: number;
   /** Everything below was handled for good before the lane began. */
   readonly begin: number;
-  /** The offset behind the last record that was handled here; undefined before the first one. */
-  handled: number | undefined;
   /** The partition went to another member, or may have. */
   lost = false;
   #queue: LogRecord[] = [];
@@ -21,7 +19,11 @@ export class Lane implements TopicPartition {
     this.partition = partition;
     this.begin = begin;
     this.#next = begin;
-    if (begin > 0) this.handled = begin;
+  }
+
+  /** Everything below was handled, or is not to be. */
+  get handled(): number {
+    return this.#inHand[0]?.offset ?? this.#queue[0]?.offset ?? this.#next;
   }
 
   /** Of the values that wait or are in hand. */
