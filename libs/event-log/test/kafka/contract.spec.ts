@@ -1,31 +1,14 @@
-import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import { type LocalBroker, skippedWithoutBroker, startLocalBroker } from '@pvtrail/kafka-local';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { describe } from 'vitest';
 import { describeEventLogContract } from '../../src/contract/index.js';
-import { openKafkaLog } from '../../src/index.js';
+import { ownPrefix, skipped, useBroker } from './use-broker.js';
 
-const skipped = skippedWithoutBroker();
-
-describe.skipIf(skipped !== '')(`kafka ${skipped}`, () => {
-  let folder: string;
-  let broker: LocalBroker;
-  beforeAll(async () => {
-    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-kafka-'));
-    broker = await startLocalBroker({ folder });
-  });
-  afterAll(async () => {
-    await broker.stop();
-    fs.rmSync(folder, { recursive: true });
-  });
+describe.skipIf(skipped !== '')(`over Kafka ${skipped}`, () => {
+  const kafka = useBroker();
 
   describeEventLogContract('kafka', async () => {
-    const prefix = `${randomUUID()}.`;
+    const prefix = ownPrefix();
     return {
-      open: () =>
-        openKafkaLog({ brokers: [broker.bootstrap], clientId: 'contract', prefix, topics: { partitions: 3 } }),
+      open: () => kafka.open(kafka.options({ prefix })),
       dispose: async () => {},
     };
   });
