@@ -29,9 +29,13 @@ export const overheadTable = (rows: readonly ComparisonRow[]): string => {
   return table.toString();
 };
 
+/** `mix hot`, and what else tells it from other stored guests. */
+const workLabel = ({ workload, footprint, setting }: ComparisonRow): string =>
+  [workload, footprint, setting].join(' ').trim();
+
 /** A table per guest, workload and footprint. */
 export const comparisonTable = (rows: readonly ComparisonRow[]): string =>
-  [...Map.groupBy(rows, (row) => `${row.guest} ${row.bits} bit, ${row.workload} ${row.footprint}`)]
+  [...Map.groupBy(rows, (row) => `${row.guest} ${row.bits} bit, ${workLabel(row)}`)]
     .map(
       ([title, ofGuest]) =>
         `${title}: overheads over nopv in %, and which part of v2.6.29's was removed\n${overheadTable(ofGuest)}\n`,
@@ -57,7 +61,7 @@ export const metricTable = (rows: readonly ComparisonRow[], metric: Metric): str
     .map(([title, ofGuest]) => {
       const stages = STAGES.filter((stage) => ofGuest.some((row) => row.stage === stage));
       const table = compactTable(['workload', ...stages.map((stage) => STAGE_HEADS[stage]), 'removed']);
-      for (const [workload, ofWorkload] of Map.groupBy(ofGuest, (row) => `${row.workload} ${row.footprint}`)) {
+      for (const [workload, ofWorkload] of Map.groupBy(ofGuest, workLabel)) {
         const at = (stage: string) => ofWorkload.find((row) => row.stage === stage);
         const cells = stages.map((stage) => overheadCell(at(stage)));
         table.push([workload, ...cells, share(at(SERIES)?.shareRemoved)]);

@@ -12,6 +12,7 @@ const row = (stage: string, workload: string, footprint: string, metric: Metric)
   stage,
   workload,
   footprint,
+  setting: '',
   metric,
   value: 123_456_789,
   overhead: stage === 'nopv' ? 0 : 98_765,

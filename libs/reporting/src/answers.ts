@@ -13,12 +13,14 @@ import {
 } from '@pvtrail/contracts';
 import type { EventLogReader } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { pairedGuests } from './comparable-guests.js';
 import { type ComparisonRow, compareRuns } from './comparison.js';
 import { type Between, type ContributionRow, contributionsBy } from './contributions.js';
 import { type FleetReport, fleetReport } from './fleet-report.js';
 import { type Footprint, footprintsOf } from './footprints.js';
 import { cyclesOfRun, type GuestCycles } from './guest-cycles.js';
 import { lastEvent } from './guest-events.js';
+import { costedGuests } from './kernel-metrics.js';
 import { type RunGuest, runGuests } from './run-guests.js';
 import { withEvidence } from './site-evidence.js';
 import { type SiteRow, sitesOf } from './sites.js';
@@ -67,8 +69,7 @@ export class StoredAnswers implements Answers {
   }
 
   async contributions(filter: CompareFilter, between: Between): Promise<ContributionRow[]> {
-    const guests = guestFilter(await this.#runs(filter), filter);
-    await this.#requireStages(guests, [between.before, between.after]);
+    const guests = await this.#paired(guestFilter(await this.#runs(filter), filter), between);
     const rows = await contributionsBy(this.#store, guests, between);
     return withEvidence(this.#log, this.#store, guests, between, rows);
   }
@@ -103,14 +104,19 @@ export class StoredAnswers implements Answers {
     return runs ?? (await this.#store.runs()).map(({ runId }) => runId);
   }
 
-  async #requireStages(guests: GuestFilter, stages: readonly Stage[]): Promise<void> {
-    const stored = await this.#store.comparison({ ...guests, stages, by: ['stage'] });
-    const missing = stages.filter((stage) => !stored.some((row) => row.stage === stage));
-    if (missing.length === 0) return;
-    throw new AppError(
-      'input/not-found',
-      `no such guest of ${missing.join(' and ')} is stored; \`pvtrail run\` computes it`,
-    );
+  /** Guests of both stages that did the same work. @throws AppError `input/not-found` */
+  async #paired(filter: GuestFilter, { before, after }: Between): Promise<GuestFilter> {
+    const stored = await this.#store.comparison({ ...filter, stages: [before, after], by: ['guest', 'stage'] });
+    const missing = [before, after].filter((stage) => !stored.some((row) => row.stage === stage));
+    const ids = new Set(stored.map(({ guest }) => guest));
+    const guests = (await costedGuests(this.#store, filter.runs)).filter(({ guestId }) => ids.has(guestId));
+    const paired = pairedGuests(guests, [before, after]).map(({ guestId }) => guestId);
+    if (paired.length > 0) return { ...filter, guests: paired };
+    const what =
+      missing.length > 0
+        ? `no such guest of ${missing.join(' and ')}`
+        : `no guest of ${before} that did the work of ${after}`;
+    throw new AppError('input/not-found', `${what} is stored; \`pvtrail run\` computes it`);
   }
 }
 

@@ -1,15 +1,18 @@
 import { METRICS, type Metric, overhead, shareRemoved } from '@pvtrail/analysis';
 import type { ColumnStore } from '@pvtrail/column-store';
-import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
+import { type GuestSpec, type RunId, STAGES, type Stage } from '@pvtrail/contracts';
+import { groupsOfEqualWork } from './comparable-guests.js';
 import { costedGuests, kernelMetrics, type Metrics } from './kernel-metrics.js';
 
-/** One metric of the kernel's instructions of one guest (definitions §4). Overheads are relative to native `nopv` of the same workload. */
+/** One metric of the kernel's instructions of one guest (definitions §4). Overheads are relative to native `nopv` doing the same work. */
 export interface ComparisonRow {
   readonly guest: string;
   readonly bits: number;
   readonly stage: string;
   readonly workload: string;
   readonly footprint: string;
+  /** what tells it from other stored guests of the same workload and footprint: `iterations=5 seed=2`; '' when there are none */
+  readonly setting: string;
   readonly metric: Metric;
   readonly value: number;
   /** null without a `nopv` guest to compare with */
@@ -19,60 +22,58 @@ export interface ComparisonRow {
   readonly shareRemoved: number | null;
 }
 
-const BY = ['type', 'bits', 'paging', 'stage', 'workload', 'footprint'] as const;
+interface Counted {
+  readonly spec: GuestSpec;
+  readonly setting: string;
+  readonly metrics: Metrics;
+}
 
-type Keyed = { readonly [K in (typeof BY)[number]]?: string | number };
-
-const workloadKey = ({ bits, paging, workload, footprint }: Keyed): string =>
-  [bits, paging, workload, footprint].join(' ');
-const guestKey = (row: Keyed): string => [row.type, row.stage, workloadKey(row)].join(' ');
-
-/** Every metric of every finished guest of the runs, summed over guests that differ in nothing else than their seed. */
+/** Every metric of every finished guest of the runs; guests that two runs have in common are there once. */
 export const compareRuns = async (store: ColumnStore, runs: readonly RunId[]): Promise<ComparisonRow[]> => {
-  const totals = await store.comparison({ runs, by: BY });
-  const causes = await store.statistics({ runs, by: BY, of: 'cause' });
-  const costs = new Map((await costedGuests(store, runs)).map((guest) => [guestKey(guest.spec), guest.costs]));
-  const guests = [...Map.groupBy(totals, guestKey)].flatMap(([key, rows]) => {
-    const [first] = rows;
-    const ofGuest = costs.get(key);
-    if (first === undefined || ofGuest === undefined) return [];
-    const ofKernel = rows.find(({ mode }) => mode === 'kernel');
-    const perCause = causes.filter((row) => guestKey(row) === key);
-    return { key: first as Keyed, metrics: kernelMetrics(ofKernel, perCause, ofGuest) };
-  });
-  const find = (type: string, stage: string, like: Keyed) =>
-    guests.find((guest) => guestKey(guest.key) === guestKey({ ...like, type, stage }));
-  return guests
-    .toSorted((a, b) => orderOf(a.key).localeCompare(orderOf(b.key)))
-    .flatMap(({ key, metrics }) => {
-      const nopv = find('native', 'nopv', key)?.metrics;
-      const base = find(String(key.type), 'v2.6.29', key)?.metrics;
-      return METRICS.map((metric): ComparisonRow => rowOf(key, metric, metrics, nopv, base));
-    });
+  const totals = Map.groupBy(await store.comparison({ runs, by: ['guest'] }), ({ guest }) => guest);
+  const causes = Map.groupBy(await store.statistics({ runs, by: ['guest'], of: 'cause' }), ({ guest }) => guest);
+  const finished = (await costedGuests(store, runs)).filter(({ guestId }) => totals.has(guestId));
+  return groupsOfEqualWork(finished)
+    .map(({ setting, guests }) =>
+      guests.map(({ guestId, spec, costs }): Counted => {
+        const ofKernel = totals.get(guestId)?.find(({ mode }) => mode === 'kernel');
+        return { spec, setting, metrics: kernelMetrics(ofKernel, causes.get(guestId) ?? [], costs) };
+      }),
+    )
+    .flatMap(rowsOfGroup)
+    .toSorted((a, b) => orderOf(a).localeCompare(orderOf(b)));
 };
 
-const orderOf = (key: Keyed): string =>
-  [key.type, key.bits, key.workload, key.footprint, STAGES.indexOf(key.stage as Stage)].join(' ');
+const rowsOfGroup = (group: readonly Counted[]): ComparisonRow[] => {
+  const find = (type: string, stage: string) =>
+    group.find(({ spec }) => spec.type === type && spec.stage === stage)?.metrics;
+  return group.flatMap((guest) =>
+    METRICS.map((metric) => rowOf(guest, metric, find('native', 'nopv'), find(guest.spec.type, 'v2.6.29'))),
+  );
+};
+
+const orderOf = ({ guest, bits, workload, footprint, setting, stage }: ComparisonRow): string =>
+  [guest, bits, workload, footprint, setting, STAGES.indexOf(stage as Stage)].join(' ');
 
 const rowOf = (
-  key: Keyed,
+  { spec, setting, metrics }: Counted,
   metric: Metric,
-  metrics: Metrics,
   nopv: Metrics | undefined,
   base: Metrics | undefined,
 ): ComparisonRow => {
   const value = metrics[metric];
   const over = nopv === undefined ? undefined : overhead(value, nopv[metric]);
   const share =
-    nopv === undefined || base === undefined || key.stage === 'nopv'
+    nopv === undefined || base === undefined || spec.stage === 'nopv'
       ? undefined
       : shareRemoved(value, base[metric], nopv[metric]);
   return {
-    guest: String(key.type),
-    bits: Number(key.bits),
-    stage: String(key.stage),
-    workload: String(key.workload),
-    footprint: String(key.footprint),
+    guest: spec.type,
+    bits: spec.bits,
+    stage: spec.stage,
+    workload: spec.workload,
+    footprint: spec.footprint,
+    setting,
     metric,
     value,
     overhead: over?.absolute ?? null,
