@@ -12,6 +12,7 @@ const LAYERS = {
   telemetry: ['primitives'],
   'event-log': ['primitives', 'contracts', 'telemetry'],
   'column-store': ['primitives', 'contracts'],
+  service: ['primitives', 'contracts', 'telemetry', 'event-log', 'column-store'],
   reporting: ['primitives', 'trace', 'contracts', 'analysis', 'event-log', 'column-store'],
 };
 

@@ -1,8 +1,3 @@
 export { ApiModule } from './api.module.js';
-export {
-  type PlannedGuest,
-  RunCoordinator,
-  type RunOutcome,
-  type RunPlan,
-  type RunProgress,
-} from './run-coordinator.js';
+export { RunCoordinator, type RunPlan } from './run-coordinator.js';
+export type { RunStatus } from './run-projection.js';

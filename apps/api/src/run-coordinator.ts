@@ -1,4 +1,4 @@
-import type { ColumnStore } from '@pvtrail/column-store';
+import type { ColumnStore, EndedGuest } from '@pvtrail/column-store';
 import {
   type AnyEvent,
   type EventTypeName,
@@ -16,10 +16,11 @@ import {
   toMessage,
   topicOf,
 } from '@pvtrail/contracts';
-import type { Batch, Consumer, EventLog } from '@pvtrail/event-log';
+import type { Batch, Consumer, EventLog, LogRecord } from '@pvtrail/event-log';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
-import type { Digest } from '@pvtrail/primitives';
-import { annotate, processing, withSpan } from '@pvtrail/telemetry';
+import { AppError, type Digest } from '@pvtrail/primitives';
+import { processing, withSpan } from '@pvtrail/telemetry';
+import { RunProjection, type RunStatus } from './run-projection.js';
 
 export interface PlannedGuest {
   readonly guestId: GuestId;
@@ -35,28 +36,22 @@ export interface RunPlan {
   readonly guests: readonly PlannedGuest[];
 }
 
-export interface RunProgress {
-  readonly guests: number;
-  /** Finished or failed, with everything stored. */
-  readonly done: number;
-  readonly failed: number;
-  /** Done before this start: taken over, not computed again. */
-  readonly resumed: number;
+export interface RunCoordinatorOptions {
+  readonly log: EventLog;
+  readonly store: ColumnStore;
+  readonly imagesRoot?: string | undefined;
+  /** Each process that shows runs follows all of the log, so its group is its own. */
+  readonly group?: string;
+  /** Also runs that were requested before this process: their state is read from the log. Otherwise only those submitted here are known. */
+  readonly replay?: boolean;
 }
 
-export interface RunOutcome {
-  readonly state: 'completed' | 'failed';
-  readonly progress: RunProgress;
-}
+/** Guests requested by one publish. */
+const GUESTS_PER_PUBLISH = 256;
 
-interface ActiveRun {
-  readonly plan: RunPlan;
-  readonly open: Set<GuestId>;
-  readonly failed: Set<GuestId>;
-  readonly resumed: number;
-  readonly onProgress: (progress: RunProgress) => void;
-  readonly end: (outcome: RunOutcome) => void;
-}
+type SubmittedRun = RunStatus & { readonly resumed: number };
+type StatusListener = (status: RunStatus) => void;
+type EventListener = (event: AnyEvent) => void;
 
 /** Starts runs, follows them in the log and says when they are over. A run that was interrupted goes on where its store ends. */
 export class RunCoordinator {
@@ -64,16 +59,21 @@ export class RunCoordinator {
   readonly #store: ColumnStore;
   readonly #imagesRoot: string | undefined;
   readonly #consumer: Consumer;
-  readonly #runs = new Map<RunId, ActiveRun>();
+  readonly #projection = new RunProjection();
+  readonly #replayed: Promise<void>;
+  readonly #statusListeners = new Map<RunId, Set<StatusListener>>();
+  readonly #eventListeners = new Map<RunId, Set<EventListener>>();
 
-  constructor({ log, store, imagesRoot }: { log: EventLog; store: ColumnStore; imagesRoot?: string | undefined }) {
+  constructor({ log, store, imagesRoot, group = 'api', replay = false }: RunCoordinatorOptions) {
     this.#log = log;
     this.#store = store;
     this.#imagesRoot = imagesRoot;
+    this.#replayed = replay ? this.#replay() : Promise.resolve();
+    this.#replayed.catch(() => {});
     this.#consumer = log.consume(
       {
-        group: 'api',
-        topics: [TOPICS.guests],
+        group,
+        topics: [TOPICS.runs, TOPICS.guests, TOPICS.patches],
         maxRecords: 256,
         maxBytes: 8 << 20,
         retry: { attempts: 5, firstDelayMs: 100, maxDelayMs: 5000 },
@@ -84,7 +84,7 @@ export class RunCoordinator {
 
   /** Rejects when the log can no longer be followed. */
   get finished(): Promise<void> {
-    return this.#consumer.finished;
+    return this.#replayed.then(() => this.#consumer.finished);
   }
 
   /** Ends, also after a failure, which `finished` tells. */
@@ -110,64 +110,138 @@ export class RunCoordinator {
   }
 
   /**
-   * Computes what of the plan is not stored yet; resolves when all of it is.
-   * @param force computes everything anew, under the same ids
+   * Requests what of the plan is neither stored nor under way.
+   * @param force everything is forgotten first and computed anew, under the same ids
+   * @returns the run's state, and how many of its guests were stored before
    */
-  execute(plan: RunPlan, force: boolean, onProgress: (progress: RunProgress) => void = () => {}): Promise<RunOutcome> {
-    const attributes = { runId: plan.runId, guests: plan.guests.length };
-    return withSpan('run', attributes, async () => {
-      const outcome = await this.#execute(plan, force, onProgress);
-      annotate({ state: outcome.state });
-      return outcome;
-    });
+  submit(plan: RunPlan, force: boolean): Promise<SubmittedRun> {
+    return withSpan('run', { runId: plan.runId, guests: plan.guests.length }, () => this.#submit(plan, force));
   }
 
-  async #execute(plan: RunPlan, force: boolean, onProgress: (progress: RunProgress) => void): Promise<RunOutcome> {
-    if (force) await this.#store.forget(plan.guests.map(({ guestId }) => guestId));
-    const stored = await this.#store.guests(plan.runId);
+  async #submit({ runId, fleet, guests }: RunPlan, force: boolean): Promise<SubmittedRun> {
+    await this.#replayed;
+    if (force) await this.#store.forget(guests.map(({ guestId }) => guestId));
+    const stored = await this.#store.guests(runId);
     const done = new Set(stored.map(({ guestId }) => guestId));
-    const missing = plan.guests.filter(({ guestId }) => !done.has(guestId));
-    const failed = new Set(stored.filter(({ state }) => state === 'failed').map(({ guestId }) => guestId));
-    if (missing.length === 0) return outcomeOf(plan, failed, done.size, 0);
-    const ended = new Promise<RunOutcome>((end) => {
-      const open = new Set(missing.map(({ guestId }) => guestId));
-      this.#runs.set(plan.runId, { plan, open, failed, resumed: done.size, onProgress, end });
-    });
-    await this.#publish(plan.runId, 'RunRequested', {
-      runId: plan.runId,
-      fleet: plan.fleet,
-      guests: plan.guests.map(({ guestId }) => guestId),
-    });
-    for (const guest of missing) await this.#publish(plan.runId, 'GuestRequested', { runId: plan.runId, ...guest });
-    return Promise.race([ended, this.#consumer.finished.then(() => ended)]);
+    const unstored = guests.filter(({ guestId }) => !done.has(guestId));
+    if (unstored.length === 0)
+      return { ...(this.#projection.status(runId) ?? endedStatus(runId, fleet, stored)), resumed: stored.length };
+    const running = !force && this.#projection.status(runId)?.state === 'running';
+    this.#projection.note(runId, stored);
+    if (!running)
+      await this.#publish(runId, 'RunRequested', { runId, fleet, guests: guests.map(({ guestId }) => guestId) });
+    const missing = unstored.filter(({ guestId }) => !running || !this.#projection.wasRequested(runId, guestId));
+    await this.#request(runId, missing);
+    return { ...this.status(runId), resumed: stored.length };
+  }
+
+  /** @throws AppError `run/unknown` */
+  status(runId: RunId): RunStatus {
+    const status = this.#projection.status(runId);
+    if (status === undefined) throw new AppError('run/unknown', `there is no run ${runId}`);
+    return status;
+  }
+
+  /** Newest first. */
+  statuses(): RunStatus[] {
+    return this.#projection.statuses();
+  }
+
+  /**
+   * Withdraws a run: guests that have not begun will not. Those that are running end and are stored.
+   * @throws AppError `run/unknown`, `run/ended`
+   */
+  async cancel(runId: RunId): Promise<RunStatus> {
+    await this.#replayed;
+    const { state } = this.status(runId);
+    if (state !== 'running') throw new AppError('run/ended', `run ${runId} is ${state} already`);
+    await this.#publish(runId, 'RunCancelled', { runId });
+    return this.status(runId);
+  }
+
+  /** Resolves when the run is over; says before how far it is. @throws AppError `run/unknown` */
+  async follow(runId: RunId, onProgress: StatusListener = () => {}): Promise<RunStatus> {
+    const ended = Promise.withResolvers<RunStatus>();
+    const look = (status: RunStatus): void => {
+      onProgress(status);
+      if (status.state !== 'running') ended.resolve(status);
+    };
+    const forget = listen(this.#statusListeners, runId, look);
+    try {
+      look(this.status(runId));
+      return await Promise.race([ended.promise, this.finished.then(() => ended.promise)]);
+    } finally {
+      forget();
+    }
+  }
+
+  /** Calls `listener` with each event of the run that is recorded from now on. @returns stops that */
+  onEvent(runId: RunId, listener: EventListener): () => void {
+    return listen(this.#eventListeners, runId, listener);
+  }
+
+  async #replay(): Promise<void> {
+    for (const topic of [TOPICS.runs, TOPICS.guests]) {
+      for await (const record of this.#log.read(topic)) this.#projection.apply(record);
+    }
+    for (const { runId, state } of this.#projection.statuses()) if (state === 'running') await this.#goOn(runId);
+  }
+
+  /** Requests what a process that died between two requests did not, and ends what it did not end. */
+  async #goOn(runId: RunId): Promise<void> {
+    const fleet = this.#projection.fleet(runId);
+    if (fleet === undefined) return;
+    const { guests } = this.plan(fleet);
+    this.#projection.note(runId, await this.#store.guests(runId));
+    await this.#request(
+      runId,
+      guests.filter(({ guestId }) => !this.#projection.wasRequested(runId, guestId)),
+    );
+    await this.#endIfDone(runId);
+  }
+
+  async #request(runId: RunId, guests: readonly PlannedGuest[]): Promise<void> {
+    for (let first = 0; first < guests.length; first += GUESTS_PER_PUBLISH) {
+      const requests = guests
+        .slice(first, first + GUESTS_PER_PUBLISH)
+        .map((guest) => this.#event(runId, 'GuestRequested', { runId, ...guest }));
+      await this.#log.publish(TOPICS.guests, requests.map(toMessage));
+    }
   }
 
   async #follow({ records }: Batch): Promise<undefined> {
+    await this.#replayed;
     for (const record of records) {
-      const event = fromMessage(record);
-      if (event.type !== 'GuestAnalysed') continue;
-      await processing(record, () => this.#guestDone(event.runId, event.payload));
+      const changed = record.topic === TOPICS.patches ? undefined : this.#projection.apply(record);
+      this.#tellEvent(record);
+      if (changed === undefined) continue;
+      await processing(record, () => this.#endIfDone(changed));
+      this.#tellStatus(changed);
     }
     return undefined;
   }
 
-  async #guestDone(runId: RunId, { guestId, state }: PayloadOf<'GuestAnalysed'>): Promise<void> {
-    const run = this.#runs.get(runId);
-    if (!run?.open.delete(guestId)) return;
-    if (state === 'failed') run.failed.add(guestId);
-    const { plan, failed, resumed } = run;
-    const outcome = outcomeOf(plan, failed, resumed, run.open.size);
-    run.onProgress(outcome.progress);
-    if (run.open.size > 0) return;
-    this.#runs.delete(runId);
-    await this.#close(run, outcome);
-    run.end(outcome);
+  #tellEvent(record: LogRecord): void {
+    const listeners = this.#eventListeners.get(record.headers.ce_runid as RunId);
+    if (listeners === undefined) return;
+    const event = fromMessage(record);
+    for (const listener of listeners) listener(event);
   }
 
-  async #close({ plan: { runId }, failed }: ActiveRun, outcome: RunOutcome): Promise<void> {
-    if (outcome.state === 'failed') {
-      const message = `${failed.size} of ${outcome.progress.guests} guests failed; their GuestFailed events say why`;
-      return this.#publish(runId, 'RunFailed', { runId, code: 'run/failed', message, failedGuests: [...failed] });
+  #tellStatus(runId: RunId): void {
+    const status = this.#projection.status(runId);
+    if (status === undefined) return;
+    for (const listener of this.#statusListeners.get(runId) ?? []) listener(status);
+  }
+
+  /** Several processes may say so: the event is the same, with the same id. */
+  async #endIfDone(runId: RunId): Promise<void> {
+    const status = this.#projection.status(runId);
+    if (status === undefined || status.state !== 'running' || status.done < status.guests) return;
+    if (status.failed > 0) {
+      const message = `${status.failed} of ${status.guests} guests failed; their GuestFailed events say why`;
+      const failedGuests = this.#projection.failedGuests(runId);
+      return this.#publish(runId, 'RunFailed', { runId, code: 'run/failed', message, failedGuests });
     }
     const guests = await this.#store.guests(runId);
     const sum = (key: 'instructions' | 'chunks' | 'bytes'): number =>
@@ -181,13 +255,31 @@ export class RunCoordinator {
     });
   }
 
+  #event<T extends EventTypeName>(runId: RunId, type: T, payload: PayloadOf<T>): AnyEvent {
+    return makeEvent(type, payload, { runId, time: new Date() }) as AnyEvent;
+  }
+
   async #publish<T extends EventTypeName>(runId: RunId, type: T, payload: PayloadOf<T>): Promise<void> {
-    const event = makeEvent(type, payload, { runId, time: new Date() });
-    await this.#log.publish(topicOf(type), [toMessage(event as AnyEvent)]);
+    const message = toMessage(this.#event(runId, type, payload));
+    await this.#log.publish(topicOf(type), [message]);
+    this.#projection.apply(message); // whoever asks next sees it, before the log brings it back
+    this.#tellStatus(runId);
   }
 }
 
-const outcomeOf = ({ guests }: RunPlan, failed: ReadonlySet<GuestId>, resumed: number, open: number): RunOutcome => ({
-  state: failed.size > 0 ? 'failed' : 'completed',
-  progress: { guests: guests.length, done: guests.length - open, failed: failed.size, resumed },
-});
+/** Of a run that is stored whole although this process has not seen it requested. */
+const endedStatus = (runId: RunId, { label }: FleetSpec, stored: readonly EndedGuest[]): RunStatus => {
+  const failed = stored.filter(({ state }) => state === 'failed').length;
+  const [guests, now] = [stored.length, new Date().toISOString()];
+  const state = failed > 0 ? 'failed' : 'completed';
+  return { runId, label, state, guests, done: guests, failed, requestedAt: now, endedAt: now };
+};
+
+const listen = <L>(listeners: Map<RunId, Set<L>>, runId: RunId, listener: L): (() => void) => {
+  const ofRun = listeners.get(runId) ?? new Set();
+  listeners.set(runId, ofRun.add(listener));
+  return () => {
+    ofRun.delete(listener);
+    if (ofRun.size === 0) listeners.delete(runId);
+  };
+};

@@ -35,12 +35,12 @@ export const computeRun = async (
     note('interrupted; the same command goes on where the stored units end');
   });
   try {
-    const outcome = await Promise.race([
-      system.coordinator.execute(plan, force, (progress) => bar.update(progress)),
-      system.failed,
-    ]);
-    if (outcome.state === 'failed') throw await failureOf(system, plan);
-    return { runId: plan.runId, guests: await system.answers.guests(plan.runId), resumed: outcome.progress.resumed };
+    const { resumed, ...submitted } = await system.coordinator.submit(plan, force);
+    const ended =
+      submitted.state === 'running' ? system.coordinator.follow(plan.runId, (status) => bar.update(status)) : submitted;
+    const { state } = await Promise.race([ended, system.failed]);
+    if (state === 'failed') throw await failureOf(system, plan);
+    return { runId: plan.runId, guests: await system.answers.guests(plan.runId), resumed };
   } finally {
     uninterrupted();
     bar.stop();

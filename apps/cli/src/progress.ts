@@ -1,4 +1,3 @@
-import type { RunProgress } from '@pvtrail/api';
 import cliProgress, { type GenericFormatter, Presets, SingleBar } from 'cli-progress';
 
 /** So many guests must have ended before their pace says anything. */
@@ -14,7 +13,7 @@ export const timeLeft = (seconds: number, ended: number, open: number): string =
 };
 
 /** A bar on stderr; silent when that is no terminal. */
-export const progressBar = (total: number): { update(progress: RunProgress): void; stop(): void } => {
+export const progressBar = (total: number): { update(progress: { readonly done: number }): void; stop(): void } => {
   let first: { readonly done: number; readonly at: number } | undefined;
   const format: GenericFormatter = (options, { progress, value }) => {
     const seconds = first === undefined ? 0 : (Date.now() - first.at) / 1000;

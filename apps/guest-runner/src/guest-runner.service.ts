@@ -1,4 +1,4 @@
-import { type EventOf, fromMessage, type GuestId, TOPICS } from '@pvtrail/contracts';
+import { type EventOf, fromMessage, type GuestId, type RunId, TOPICS } from '@pvtrail/contracts';
 import type { Batch, Consumer, EventLog, LogRecord } from '@pvtrail/event-log';
 import { annotate, type Links, linksHere, processing, withSpan } from '@pvtrail/telemetry';
 import { executeGuest } from './guest-execution.js';
@@ -79,6 +79,11 @@ export class GuestRunnerService {
     this.#guests.add(guestId);
     const { type, bits, paging, stage } = requested.payload.spec;
     const lease = await this.#pool.lease(`${type} ${bits} ${paging} ${stage}`);
+    if (await this.#isCancelled(requested.runId)) {
+      lease.release('idle');
+      this.#guests.delete(guestId);
+      return;
+    }
     this.#running.add(request);
     void this.#execute(requested, lease)
       .catch((error: unknown) => this.#broken.reject(error))
@@ -94,6 +99,16 @@ export class GuestRunnerService {
       if (fromMessage(record).type === 'GuestAnalysed') return true;
     }
     return false;
+  }
+
+  /** The last word about a run counts: it may have been requested again. */
+  async #isCancelled(runId: RunId): Promise<boolean> {
+    let cancelled = false;
+    for await (const { headers } of this.#log.read(TOPICS.runs, { key: runId })) {
+      if (headers.ce_type === 'RunRequested') cancelled = false;
+      if (headers.ce_type === 'RunCancelled') cancelled = true;
+    }
+    return cancelled;
   }
 
   async #execute(requested: EventOf<'GuestRequested'>, lease: Lease): Promise<void> {

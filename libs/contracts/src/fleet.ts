@@ -15,11 +15,14 @@ import {
 /** The code that a failed check reports; carried in the zod issue so that one parse finds every error. */
 const coded = (code: ErrorCode, message: string) => ({ message, params: { code } });
 
-const oneOf = <const T extends readonly [string, ...string[]]>(kind: string, code: ErrorCode, names: T) =>
-  z.custom<T[number]>((value) => typeof value === 'string' && names.includes(value), {
-    error: (issue) => `unknown ${kind} ${JSON.stringify(issue.input)}; valid: ${names.join(', ')}`,
-    params: { code },
-  });
+/** One of some names, refused with a code of its own; the metadata is its JSON schema. */
+export const oneOf = <const T extends readonly [string, ...string[]]>(kind: string, code: ErrorCode, names: T) =>
+  z
+    .custom<T[number]>((value) => typeof value === 'string' && names.includes(value), {
+      error: (issue) => `unknown ${kind} ${JSON.stringify(issue.input)}; valid: ${names.join(', ')}`,
+      params: { code },
+    })
+    .meta({ type: 'string', enum: names });
 
 const u32 = z.number().int().min(0).max(0xffffffff);
 const cycles = (byDefault: number) => z.number().min(0).max(1e6).default(byDefault);

@@ -8,12 +8,16 @@ export type GuestId = Brand<string, 'GuestId'>;
 
 const ID = /^[0-9a-f]{32}$/;
 
-export const runIdSchema = z.custom<RunId>((value) => typeof value === 'string' && ID.test(value), {
-  error: 'a run id has 32 hexadecimal digits',
-});
-export const guestIdSchema = z.custom<GuestId>((value) => typeof value === 'string' && ID.test(value), {
-  error: 'a guest id has 32 hexadecimal digits',
-});
+export const runIdSchema = z
+  .custom<RunId>((value) => typeof value === 'string' && ID.test(value), {
+    error: 'a run id has 32 hexadecimal digits',
+  })
+  .meta({ type: 'string', pattern: ID.source });
+export const guestIdSchema = z
+  .custom<GuestId>((value) => typeof value === 'string' && ID.test(value), {
+    error: 'a guest id has 32 hexadecimal digits',
+  })
+  .meta({ type: 'string', pattern: ID.source });
 
 const shortHash = (value: unknown): string => digestOf(canonicalJson(value)).slice(0, 32);
 

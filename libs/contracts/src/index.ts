@@ -24,6 +24,7 @@ export {
   type GuestSpec,
   type GuestSpecInput,
   guestSpecSchema,
+  oneOf,
   parseFleetSpec,
   parseGuestSpec,
   parseInput,

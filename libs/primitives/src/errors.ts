@@ -10,7 +10,11 @@ export const ERROR_CODES = {
   'input/unknown-workload': { status: 400, retriable: false },
   'input/unknown-option': { status: 400, retriable: false },
   'input/unsupported-combination': { status: 400, retriable: false },
+  'input/too-large': { status: 413, retriable: false },
+  'input/too-complex': { status: 422, retriable: false },
   'input/not-found': { status: 404, retriable: false },
+  'access/unauthorized': { status: 401, retriable: false },
+  'access/too-many-requests': { status: 429, retriable: true },
   'config/invalid': { status: 500, retriable: false },
   'elf/malformed': { status: 400, retriable: false },
   'elf/too-large': { status: 413, retriable: false },
@@ -47,6 +51,7 @@ export const ERROR_CODES = {
   'store/query-failed': { status: 500, retriable: false },
   'store/schema-mismatch': { status: 500, retriable: false },
   'run/unknown': { status: 404, retriable: false },
+  'run/ended': { status: 409, retriable: false },
   'run/failed': { status: 500, retriable: false },
 } as const satisfies Record<string, { status: number; retriable: boolean }>;
 

@@ -48,7 +48,7 @@ export interface Answers {
   report(run: RunId): Promise<FleetReport>;
   /** @throws AppError `input/not-found` for a guest that was never requested */
   sites(guest: GuestId): Promise<SiteRow[]>;
-  /** Of a run or a guest, topic by topic in the order of the log. @throws AppError `input/not-found` when there are none */
+  /** Of a run and its guests, or of a guest, by time. @throws AppError `input/not-found` when there are none */
   events(id: string): Promise<AnyEvent[]>;
 }
 
@@ -120,16 +120,21 @@ export class StoredAnswers implements Answers {
   }
 }
 
-/** @throws AppError `input/not-found` when there are none, `log/*` */
+/** Of a run and its guests, or of a guest, by time. @throws AppError `input/not-found` when there are none, `log/*` */
 export const eventsOf = async (log: EventLogReader, id: string): Promise<AnyEvent[]> => {
-  const events: AnyEvent[] = [];
-  for (const topic of [TOPICS.runs, TOPICS.guests, TOPICS.patches]) {
-    for await (const record of log.read(topic)) {
-      const event = fromMessage(record);
-      if (event.runId === id || event.subject === id) events.push(event);
-    }
+  const ofRun = await streamOf(log, TOPICS.runs, id);
+  const guests = ofRun.flatMap((event) => (event.type === 'RunRequested' ? event.payload.guests : []));
+  const events = [...ofRun];
+  for (const guest of ofRun.length > 0 ? new Set<string>(guests) : [id]) {
+    for (const topic of [TOPICS.guests, TOPICS.patches]) events.push(...(await streamOf(log, topic, guest)));
   }
   if (events.length === 0) throw new AppError('input/not-found', `no event has the run or guest id '${id}'`);
+  return events.sort((a, b) => a.time.localeCompare(b.time));
+};
+
+const streamOf = async (log: EventLogReader, topic: string, key: string): Promise<AnyEvent[]> => {
+  const events: AnyEvent[] = [];
+  for await (const record of log.read(topic, { key })) events.push(fromMessage(record));
   return events;
 };
 
