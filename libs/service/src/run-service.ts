@@ -41,11 +41,11 @@ export interface ServiceDefinition {
 
 const FAILURE = 1;
 
-const probesOf = ({ log, store }: ServiceParts, usesStore: boolean): Record<string, Probe> => ({
+const probesOf = (parts: ServiceParts, usesStore: boolean): Record<string, Probe> => ({
   broker: async () => {
-    for await (const _ of log.read(TOPICS.runs, { key: 'probe' })) return;
+    for await (const _ of parts.log.read(TOPICS.runs, { key: 'probe' })) return;
   },
-  ...(usesStore ? { store: () => store.ping() } : {}),
+  ...(usesStore ? { store: () => parts.store.ping() } : {}),
 });
 
 const openParts = async (
