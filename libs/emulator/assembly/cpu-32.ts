@@ -1,5 +1,5 @@
 import { KIND_WRITE } from './paging';
-import { EXCEPTION, INTERRUPT, keepAddresses, placeAddress, recordAddress, recordEvent, recordExtra } from './recording';
+import { EXCEPTION, INTERRUPT, keepAddresses, recordAddress, recordEvent, recordExtra } from './recording';
 import {
   begin, descriptorPlace, flags, giveUp, gpr, IF, INTERRUPT_GATE, NT, place, privilege, pushesErrorCode, RETURNED, RF, RSP, setFlags, setGpr, TF,
   TRAP_GATE, unusual, VM,
@@ -169,8 +169,8 @@ function keeps(selector: u32, own: u32, ring: u32): bool {
   return selector < 4 || (own & 3) >= ring;
 }
 
-/** Loads es, ds, fs or gs. False when it is left to JavaScript. */
-function loadSegment(register: u32, selector: u32): bool {
+/** Loads es, ds, fs or gs; called by generated code. False when it is left to JavaScript. */
+export function loadSegment(register: u32, selector: u32): bool {
   begin();
   if (register != ES && register < DS) return false;
   const hasWindow = register >= FS;
@@ -200,30 +200,5 @@ function loadSegment(register: u32, selector: u32): bool {
     store<u64>(STATE_GS_BASE, base);
     store<u64>(STATE_GS_END, end);
   }
-  return true;
-}
-
-/** A move to a selector register from a general one. */
-export function moveToSegment(register: u32, from: u32): bool {
-  return loadSegment(register, <u32>gpr(from) & 0xffff);
-}
-
-/** A move from the linear address in the scratch area; its reference is the given slot. */
-export function moveMemoryToSegment(register: u32, slot: u32): bool {
-  begin();
-  const at = place(load<u64>(STATE_SCRATCH0), 2, 0);
-  if (unusual || !loadSegment(register, load<u16>(at))) return false;
-  placeAddress(slot, <u32>(at - REGION_RAM));
-  return true;
-}
-
-/** A pop of 32 bits; its reference is the given slot. */
-export function popSegment(register: u32, slot: u32): bool {
-  begin();
-  const esp = <u32>gpr(RSP);
-  const at = place(esp, 4, 0);
-  if (unusual || !loadSegment(register, load<u16>(at))) return false;
-  placeAddress(slot, <u32>(at - REGION_RAM));
-  setGpr(RSP, esp + 4);
   return true;
 }

@@ -1,7 +1,5 @@
 import { deliverFault, deliverInterrupt, interruptReturn, prepareEntry, readTimeStamp } from './cpu';
-import {
-  deliverFault32, deliverInterrupt32, deliverSoftware32, interruptReturn32, moveMemoryToSegment, moveToSegment, popSegment, prepareEntry32,
-} from './cpu-32';
+import { deliverFault32, deliverInterrupt32, deliverSoftware32, interruptReturn32, prepareEntry32 } from './cpu-32';
 import { errorCode, FAULT, fill, isCanonical, isRoot, KIND_USER, KIND_WRITE, walk } from './paging';
 import { acknowledge, fuelEmpty, waitingVector } from './platform';
 import { gpr } from './registers';
@@ -11,6 +9,7 @@ import { invalidatePage, kernelChanged, loadPageTables } from './spaces';
 export {
   beyond, dirty, errorCode, fill, flushAll, isRoot, large, protect, setRamBytes, unprotect, walkHalves, writable,
 } from './paging';
+export { loadSegment } from './cpu-32';
 export { fuelEmpty, request, setTimer, skipToTimer } from './platform';
 export { countInstructions, setRecording } from './recording';
 export { acknowledgeKernelChange, invalidatePageHalves, kernelChanged, loadPageTables, noteFetch, pagingChanged, resetSpaces } from './spaces';
@@ -105,21 +104,11 @@ function system(site: usize): bool {
   if (load<u8>(site, SITE_USER) != 0) return false;
   const slotsBefore = load<u16>(site, SITE_SLOTS_BEFORE);
   const operand = load<u8>(site, SITE_OPERAND);
-  const segment = load<u8>(site, SITE_SEGMENT);
   switch (operation) {
     case OPERATION_IRETQ:
       return interruptReturn(slotsBefore);
     case OPERATION_IRETD:
       return interruptReturn32(slotsBefore);
-    case OPERATION_MOVE_TO_SEGMENT:
-      if (!moveToSegment(segment, operand)) return false;
-      break;
-    case OPERATION_MOVE_MEMORY_TO_SEGMENT:
-      if (!moveMemoryToSegment(segment, slotsBefore)) return false;
-      break;
-    case OPERATION_POP_SEGMENT:
-      if (!popSegment(segment, slotsBefore)) return false;
-      break;
     case OPERATION_MOV_CR3: {
       const root = gpr(operand);
       if (root >> PHYSICAL_BITS || !isRoot(root)) return false;

@@ -31,11 +31,6 @@ export function recordAddress(phys: u32): void {
   if (recording) append(STATE_ADDRESS_POINTER, phys);
 }
 
-/** The address of one slot of the last block, none of whose addresses stands yet. */
-export function placeAddress(slot: u32, phys: u32): void {
-  if (recording) store<u32>(load<u32>(STATE_ADDRESS_POINTER) + 4 * slot, phys);
-}
-
 /** The addresses of the first `slots` slots of the last block stand. */
 export function keepAddresses(slots: u32): void {
   if (recording) store<u32>(STATE_ADDRESS_POINTER, load<u32>(STATE_ADDRESS_POINTER) + 4 * slots);

@@ -39,6 +39,7 @@ const continuesInline = (block: DecodedBlock, user: boolean): boolean => {
   const last = block.instructions.at(-1);
   if (last === undefined) return false;
   if (INLINE_ANYWHERE.has(last.mnemonic)) return true;
+  if (last.bits === 32 && last.operands[0]?.kind === 'segment') return true;
   if (user) return false;
   if (last.mnemonic === Mnemonic.Mov) return last.operands[1]?.kind === 'control';
   return INLINE_IN_KERNEL.has(last.mnemonic);

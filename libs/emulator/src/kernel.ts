@@ -6,6 +6,8 @@ export interface EmulatorKernel {
   run(slot: number): void;
   /** (address i64, site i32) → WebAssembly address, 0 = leave; called by generated code. */
   readonly miss: WebAssembly.ExportValue;
+  /** (selector register i32, selector i32) → 0 = leave; called by generated code. */
+  readonly loadSegment: WebAssembly.ExportValue;
   setRecording(on: number): void;
   setBits(bits: number): void;
   /** 0 when a load of CR3 with this value faults. */

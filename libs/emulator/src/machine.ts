@@ -162,6 +162,7 @@ export class Machine {
       helpers: {
         ...runtime.helpers,
         miss: this.#kernel.miss,
+        loadSegment: this.#kernel.loadSegment,
         commit: () => this.#commitStores(),
         divide: (high: bigint, low: bigint, divisor: bigint, signed: number) =>
           this.#divide(high, low, divisor, signed),

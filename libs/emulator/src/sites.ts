@@ -62,20 +62,9 @@ const operationOf = (insn: Insn): number => {
 };
 
 /** What only 32-bit code leaves to assembly/. */
-const operationOf32 = ({ mnemonic, operands: [to, from], stackIncrement }: Insn): number | undefined => {
-  switch (mnemonic) {
-    case Mnemonic.Iretd:
-      return OPERATION.iretd;
-    case Mnemonic.Int:
-      return OPERATION.int;
-    case Mnemonic.Pop:
-      return to?.kind === 'segment' && stackIncrement === 4 ? OPERATION.popSegment : undefined;
-    case Mnemonic.Mov:
-      if (to?.kind !== 'segment') return undefined;
-      return from?.kind === 'memory' ? OPERATION.moveMemoryToSegment : OPERATION.moveToSegment;
-    default:
-      return undefined;
-  }
+const operationOf32 = ({ mnemonic }: Insn): number | undefined => {
+  if (mnemonic === Mnemonic.Iretd) return OPERATION.iretd;
+  return mnemonic === Mnemonic.Int ? OPERATION.int : undefined;
 };
 
 /** The general register or the vector that assembly/ needs. */
@@ -114,7 +103,6 @@ export class SiteTable {
     { block, instruction, user, flagKind, firstOffset, firstWrites, rangeBytes, rangeWrites }: Site,
   ): void {
     const view = this.#view;
-    const [target] = instruction.operands;
     view.setBigInt64(at + SITE_TABLE.rip, BigInt(instruction.address), true);
     view.setInt32(at + SITE_TABLE.flagKind, flagKind, true);
     view.setUint16(at + SITE_TABLE.slotsBefore, instruction.slotsBefore, true);
@@ -130,7 +118,6 @@ export class SiteTable {
     );
     view.setUint8(at + SITE_TABLE.operation, operationOf(instruction));
     view.setUint8(at + SITE_TABLE.operand, operandOf(instruction));
-    view.setUint8(at + SITE_TABLE.segment, target?.kind === 'segment' ? target.register : 0);
     view.setInt16(at + SITE_TABLE.firstOffset, firstOffset, true);
   }
 

@@ -158,8 +158,7 @@ const SPACES = { count: 256, bytes: 4 * KIB } as const;
 /**
  * What assembly/ must know of a site, a row each: address of the instruction (u64), lazy flag kind or a negative number (i32), reference slots before the
  * instruction and in its block (u16 each), its index in the block, its block's instructions, its length, user mode (u8 each), bytes
- * of the checked range (u16), ACCESS bits, OPERATION, general register or vector, selector register (u8 each), offset of the first
- * access (i16).
+ * of the checked range (u16), ACCESS bits, OPERATION, register operand or vector (u8 each), offset of the first access (i16).
  */
 export const SITE_TABLE = {
   entries: 256 * KIB,
@@ -176,7 +175,6 @@ export const SITE_TABLE = {
   access: 22,
   operation: 23,
   operand: 24,
-  segment: 25,
   firstOffset: 26,
 } as const;
 
@@ -192,9 +190,6 @@ export const OPERATION = {
   /** These in 32-bit code only. */
   iretd: 5,
   int: 6,
-  moveToSegment: 7,
-  moveMemoryToSegment: 8,
-  popSegment: 9,
 } as const;
 
 /** Raw blocks that a machine can tell apart. */

@@ -318,6 +318,9 @@ const pagesOf = (blocks: ReadonlySet<DecodedBlock>): Set<number> => {
   return pages;
 };
 
+/** Index of a function that generated code of the other bitness calls. */
+const ABSENT = -1;
+
 /** A module of generated code under construction, with the imports that all of them have. */
 class ModuleBuilder {
   readonly module = new ModuleWriter();
@@ -337,6 +340,8 @@ class ModuleBuilder {
       commit: module.importFunction('h', 'commit', module.type([], [])),
       divide: module.importFunction('h', 'divide', module.type([I64, I64, I64, I32], [I32])),
       repString: module.importFunction('h', 'repString', module.type([I32], [I32])),
+      loadSegment:
+        host.bits === 32 ? module.importFunction('h', 'loadSegment', module.type([I32, I32], [I32])) : ABSENT,
     };
   }
 

@@ -19,6 +19,8 @@ export interface Helpers {
   readonly divide: number;
   /** (site i32) → 1 = leave. Runs a rep string instruction. */
   readonly repString: number;
+  /** 32-bit code: (selector register i32, selector i32) → 0 = leave. Loads es, ds, fs or gs. */
+  readonly loadSegment: number;
 }
 
 /** What all functions of a machine have in common. */

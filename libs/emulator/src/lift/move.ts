@@ -53,8 +53,11 @@ const move: Lifter = (e) => {
     if (to.kind === 'register') e.setGpr(to.register);
     return;
   }
+  if (e.bits === 32 && to.kind === 'segment') {
+    loadSelector(e, to.register, () => e.read(from.kind === 'register' ? { ...from, width: 16 } : from, 16));
+    return;
+  }
   if (to.kind !== 'register' && to.kind !== 'memory') {
-    if (e.bits === 32 && from.kind === 'memory') leaveAddress(e, 2);
     e.endInSystem();
     return;
   }
@@ -63,6 +66,16 @@ const move: Lifter = (e) => {
     return;
   }
   write(e, to, () => e.read(from, to.width));
+};
+
+/** Loads a selector register of 32-bit code with what `push` leaves; whatever is unusual is left to the run loop. */
+const loadSelector = (e: FunctionEmitter, register: number, push: () => void): void => {
+  push();
+  const selector = e.keep(16);
+  e.flushRegisters();
+  e.code.i32(register).get(selector).call(e.context.helpers.loadSegment).op(Op.i32Eqz).ifUnlikely();
+  e.leaveAtInstruction(ExitReason.system);
+  e.code.end();
 };
 
 const CONTROL_FIELDS: Readonly<Record<number, StateField>> = { 0: 'cr0', 2: 'cr2', 3: 'cr3', 4: 'cr4' };
@@ -150,7 +163,7 @@ const pop: Lifter = (e) => {
   const operand = e.operand(0);
   const width = pushWidth(e);
   if (operand.kind === 'segment') {
-    e.endInSystem();
+    popSelector(e, operand.register, width);
     return;
   }
   const place = e.accessRegister(RSP, 0, width / 8, false);
@@ -163,6 +176,18 @@ const pop: Lifter = (e) => {
   addToStack(e, width / 8);
   e.code.get(value);
   if (operand.kind === 'register') e.writeRegister(operand);
+};
+
+const popSelector = (e: FunctionEmitter, register: number, width: Width): void => {
+  if (e.bits !== 32) {
+    e.endInSystem();
+    return;
+  }
+  loadSelector(e, register, () => {
+    e.load(e.accessRegister(RSP, 0, width / 8, false), width);
+    e.code.i32(0xffff).op(Op.i32And);
+  });
+  addToStack(e, width / 8);
 };
 
 /** The destination's address is computed after the stack pointer has moved (SDM vol. 2, POP). */
@@ -179,16 +204,12 @@ const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
   addToStack(e, width / 8);
 };
 
-/** The address of the memory operand goes to where assembly/ expects it. */
-const leaveAddress = (e: FunctionEmitter, bytes: number): void => {
+/** The address goes to where assembly/ expects it. */
+const invalidatePage: Lifter = (e) => {
   e.code.storeAt(Op.i64Store, STATE.scratch0, () => {
     e.effectiveAddress();
-    e.addSegmentBase(e.insn.memory?.segment ?? -1, bytes);
+    e.addSegmentBase(e.insn.memory?.segment ?? -1, 1);
   });
-};
-
-const invalidatePage: Lifter = (e) => {
-  leaveAddress(e, 1);
   e.endInSystem();
 };
 
