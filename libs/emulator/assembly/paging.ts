@@ -261,6 +261,13 @@ export function fill(user: bool, address: u64, phys: u32): bool {
   return stores;
 }
 
+/** WebAssembly address of what the kernel mode's TLB has for an access of the CPU itself (KIND_WRITE or 0), or 0. */
+export function cached(address: u64, kind: u32): usize {
+  const at = REGION_KERNEL_TLB + (<u32>(address >> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+  const tag = kind == KIND_WRITE ? load<u64>(at, TLB_WRITE_TAG) : load<u64>(at, TLB_READ_TAG);
+  return tag == (address & PAGE) ? load<u32>(at, TLB_ADDEND) + <u32>address : 0;
+}
+
 function clear(at: usize): void {
   store<u64>(at, INVALID, TLB_READ_TAG);
   store<u64>(at, INVALID, TLB_WRITE_TAG);

@@ -1,4 +1,4 @@
-import { isCanonical, isProtected, KIND_WRITE, walk } from './paging';
+import { cached, fill, isCanonical, isProtected, KIND_WRITE, walk } from './paging';
 
 /** The CPU's registers and memory as the CPU itself uses them, for handlers and returns of both modes. */
 
@@ -66,11 +66,14 @@ export function place(address: u64, bytes: u64, kind: u32): usize {
     unusual = true;
     return 0;
   }
+  const known = cached(address, kind);
+  if (known != 0) return known;
   const phys = walk(address, kind, true);
   if (phys < 0 || ((kind & KIND_WRITE) != 0 && isProtected(phys))) {
     unusual = true;
     return 0;
   }
+  fill(false, address, phys);
   return REGION_RAM + phys;
 }
 
