@@ -15,6 +15,7 @@ END(_start)
 	.balign PAGE_SIZE
 	.globl boot_pgd
 #if PAE
+	.globl boot_pmd
 	.type boot_pmd, @object
 boot_pmd:
 	.set frame, 0
@@ -24,7 +25,7 @@ boot_pmd:
 	.endr
 	.fill 512 - (DIRECT_MAP_BYTES >> 21), 8, 0
 	.size boot_pmd, . - boot_pmd
-	/* Directory pointers have no permission bits. */
+	/* Directory pointers have no permission bits. That there is a directory behind them tells the loader that this is PAE. */
 	.type boot_pgd, @object
 boot_pgd:
 	.fill 3, 8, 0
