@@ -3,11 +3,10 @@ import type { RawBlock } from '@pvtrail/emulator';
 import { describeBlock, type ReferenceSlot } from '@pvtrail/x86';
 import { describe, expect, it } from 'vitest';
 import { observe } from './observed-guest.js';
-import { catalogueAt } from './stage-image.js';
+import { catalogueAt, NATIVE_KERNELS } from './stage-image.js';
 
 const STAGE = 'v2.6.29';
 const KIB = 1024;
-const catalogue = catalogueAt(STAGE);
 
 /** C functions that no workload reaches, each kept because what calls it would be wrong without it. */
 const UNREACHED: Readonly<Record<string, string>> = {
@@ -24,10 +23,13 @@ const UNREACHED: Readonly<Record<string, string>> = {
   user_fault_signal: 'a program that goes wrong',
 };
 
-const mixes = FOOTPRINTS.map((footprint) => ({
-  footprint,
-  seen: observe({ stage: STAGE, workload: 'mix', footprint }),
-}));
+const mixes = NATIVE_KERNELS.flatMap(({ folder, bits, paging }) =>
+  FOOTPRINTS.map((footprint) => ({
+    folder,
+    footprint,
+    seen: observe({ stage: STAGE, bits, paging, workload: 'mix', footprint }),
+  })),
+);
 
 const textBytes = (blocks: Iterable<RawBlock>): number => {
   const bytes = new Set<bigint>();
@@ -50,11 +52,12 @@ const dataReferences = ({ blocks, repIterations }: (typeof mixes)[number]['seen'
   return references;
 };
 
-describe('the kernel', () => {
+describe.each(NATIVE_KERNELS)('the kernel of $folder', ({ folder }) => {
   // An op fills its slot, an entry its gate of the interrupt table, whether or not a workload comes there.
   it.each(['c', 'asm', 'thunk'])('has no function of kind %s that neither boot nor the mix executes', (wanted) => {
-    const executed = mixes.flatMap(({ seen }) => seen.kernelBlocks.map(({ virt }) => virt));
-    const unreached = catalogue.functions.filter(({ kind, address, codeBytes }) => {
+    const own = mixes.filter((mix) => mix.folder === folder);
+    const executed = own.flatMap(({ seen }) => seen.kernelBlocks.map(({ virt }) => virt));
+    const unreached = catalogueAt(STAGE, folder).functions.filter(({ kind, address, codeBytes }) => {
       const first = BigInt(address);
       return kind === wanted && !executed.some((virt) => virt >= first && virt < first + BigInt(codeBytes));
     });
@@ -62,7 +65,7 @@ describe('the kernel', () => {
   });
 });
 
-describe.each(mixes)('the $footprint mix', ({ seen }) => {
+describe.each(mixes)('the $footprint mix of $folder', ({ seen }) => {
   it('executes at least 24 KiB of distinct kernel text', () => {
     const kernel = [...seen.blocks.keys()].filter(({ user }) => !user);
     expect(textBytes(kernel)).toBeGreaterThanOrEqual(24 * KIB);

@@ -4,17 +4,17 @@ import type { Machine } from '@pvtrail/emulator';
 import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { type BootedGuest, Guest } from '@pvtrail/guests';
 import { imageSetOf } from '@pvtrail/kernel-images';
-import { type MeasuredStage, patchSites, type TextEdit } from '@pvtrail/pvops';
+import { type MeasuredStage, type Paging, patchSites, type TextEdit } from '@pvtrail/pvops';
 import type { RawColumns } from '@pvtrail/trace';
 import { ExecutionCounter, type Executions } from './execution-counter.js';
-import { bootParametersOf, imageOf, nativeContext } from './stage-image.js';
+import { bootParametersOf, imageOf, nativeContext, pagingOf } from './stage-image.js';
 import { xenContext } from './xen-context.js';
 
 const emulator = loadEmulatorKernel();
-/** Tests of one file run one guest after the other: each helps the next of its type with what it translated. */
+/** Tests of one file run one guest after the other: each helps the next of its kernel with what it translated. */
 const spares = new Map<string, Machine>();
 
-/** A native or Xen guest of 64 bit, as a fleet describes it. */
+/** A native guest or a Xen guest of 64 bit, as a fleet describes it. */
 export interface Wanted extends GuestSpecInput {
   /** False leaves the stage's call sites as its image has them. */
   readonly patched?: boolean;
@@ -44,25 +44,42 @@ const PRESENT = 1n;
 const USER = 4n;
 const LARGE = 0x80n;
 const FRAME = 0x000ffffffffff000n;
-/** The lower half of the address space is user mode's; under Xen the kernel's half is accessible to ring 3 too. */
-const USER_SLOTS = 256;
+
+/** Tables from the top: how many of the first one's entries are user mode's, how many the others have, how wide they are. */
+interface Tables {
+  readonly levels: number;
+  readonly userEntries: number;
+  readonly entries: number;
+  readonly entryBytes: 4 | 8;
+}
+
+/** Under Xen the kernel's half is accessible to ring 3 too. Directory pointers of PAE have no user bit. */
+const TABLES: Readonly<Record<Paging, Tables>> = {
+  '4level': { levels: 4, userEntries: 256, entries: 512, entryBytes: 8 },
+  pae: { levels: 3, userEntries: 3, entries: 512, entryBytes: 8 },
+  '2level': { levels: 2, userEntries: 768, entries: 1024, entryBytes: 4 },
+};
 
 /**
- * Pages that user mode can reach, through the tables that are loaded: virtual page number and contents (Intel SDM vol. 3, 4.5).
+ * Pages that user mode can reach, through the tables that are loaded: virtual page number and contents (Intel SDM vol. 3, 4.3 – 4.5).
  */
-export const digestOfUserMemory = ({ ram, cpu }: Machine): string => {
+export const digestOfUserMemory = ({ ram, cpu }: Machine, paging: Paging): string => {
+  const { levels, userEntries, entries, entryBytes } = TABLES[paging];
   const hash = createHash('sha256');
   const memory = new DataView(ram.buffer, ram.byteOffset, ram.length);
+  const entryAt = (at: number): bigint =>
+    entryBytes === 8 ? memory.getBigUint64(at, true) : BigInt(memory.getUint32(at, true));
   const walk = (table: bigint, level: number, prefix: string): void => {
-    for (let index = 0; index < (level === 4 ? USER_SLOTS : 512); index++) {
-      const entry = memory.getBigUint64(Number(table) + 8 * index, true);
-      if ((entry & PRESENT) === 0n || (entry & USER) === 0n) continue;
+    for (let index = 0; index < (level === levels ? userEntries : entries); index++) {
+      const entry = entryAt(Number(table) + entryBytes * index);
+      const isPointer = paging === 'pae' && level === levels;
+      if ((entry & PRESENT) === 0n || ((entry & USER) === 0n && !isPointer)) continue;
       const frame = entry & FRAME;
       if (level > 1 && (entry & LARGE) === 0n) walk(frame, level - 1, `${prefix}.${index}`);
       else hash.update(`${prefix}.${index}`).update(ram.subarray(Number(frame), Number(frame) + 4096));
     }
   };
-  walk(cpu.cr3 & FRAME, 4, '');
+  walk(cpu.cr3 & (paging === 'pae' ? ~0x1fn : FRAME), levels, '');
   return hash.digest('hex');
 };
 
@@ -74,7 +91,7 @@ export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observati
   const guest = new Guest({
     image: imageOf(wanted.stage, folder),
     guestType,
-    machine: spares.get(guestType) ?? emulator,
+    machine: spares.get(folder) ?? emulator,
     parameters: bootParametersOf(wanted),
     instructionBudget: 1e9,
     sink: (columns, machine) => {
@@ -82,12 +99,12 @@ export const observe = ({ patched = true, trace, ...wanted }: Wanted): Observati
       trace?.(columns, machine);
     },
   });
-  spares.set(guestType, guest.machine);
+  spares.set(folder, guest.machine);
   const booted = guest.boot();
   if (patched) guest.applyEdits(siteEdits(wanted.stage, folder, guest, booted));
   let userMemory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
-    if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(guest.machine);
+    if (progress.kind === 'workload-finished') userMemory = digestOfUserMemory(guest.machine, pagingOf(folder));
   }
   return { ...counter.executions(), bootInstructions: booted.instructions, userMemory };
 };

@@ -2,26 +2,26 @@ import { BlockDescriptions, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import { type MeasuredStage, STAGES } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
-import { catalogueAt } from './stage-image.js';
+import { catalogueAt, NATIVE_KERNELS, type NativeKernel } from './stage-image.js';
 import { traceChunks } from './traced-guest.js';
 
 const module = loadAnalysisKernel();
 const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
 
 /** Statistics of the hot mix, one iteration of each workload. @throws AppError `analysis/unclassified-save` */
-const analyseMix = (stage: MeasuredStage) => {
+const analyseMix = (stage: MeasuredStage, { folder, bits, paging }: NativeKernel) => {
   const memory = new WebAssembly.Memory({ initial: 256 });
-  const descriptions = new BlockDescriptions(catalogueAt(stage));
+  const descriptions = new BlockDescriptions(catalogueAt(stage, folder));
   const simulator = new Simulator({ module, descriptions, memory, base: memory.buffer.byteLength });
-  traceChunks({ stage, workload: 'mix', mixIterations: ONE_OF_EACH }, memory, (dictionary, columns) =>
+  traceChunks({ stage, bits, paging, workload: 'mix', mixIterations: ONE_OF_EACH }, memory, (dictionary, columns) =>
     simulator.analyse(dictionary, columns),
   );
   return simulator.takeUnit();
 };
 
-describe('the mix', () => {
+describe.each(NATIVE_KERNELS)('the mix of $folder', (kernel) => {
   it.each(STAGES)('of %s executes no push, pop or stack move that the catalogue does not class', (stage) => {
-    const { saves, restores, notSaves, foldedSaves, stackMoves } = analyseMix(stage).ledger;
+    const { saves, restores, notSaves, foldedSaves, stackMoves } = analyseMix(stage, kernel).ledger;
     expect(saves + restores + notSaves - foldedSaves).toBe(stackMoves);
     expect(saves).toBeGreaterThan(0);
   });

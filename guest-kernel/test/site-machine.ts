@@ -3,6 +3,7 @@ import { loadEmulatorKernel } from '@pvtrail/emulator/node';
 import { Guest } from '@pvtrail/guests';
 import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
 import {
+  type Bits,
   type CatalogueSite,
   type MeasuredStage,
   type PatchContext,
@@ -10,34 +11,39 @@ import {
   patchSites,
   pvopOfType,
 } from '@pvtrail/pvops';
-import { bootParametersOf, catalogueAt, imageOf, nativeContext } from './stage-image.js';
+import { bootParametersOf, catalogueAt, imageOf, type NativeKernel, nativeContext } from './stage-image.js';
 
-export const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
+/** Names by number in an instruction's code. */
+export const REGISTERS: Readonly<Record<Bits, readonly string[]>> = {
+  32: 'eax ecx edx ebx esp ebp esi edi'.split(' '),
+  64: 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' '),
+};
 
-/** Free memory that the kernel's window maps executable: virtual 0xffffffff80000000 + physical. */
-const WINDOW = 0xffffffff80000000n;
-const CALLEES = WINDOW + 0x2000000n;
+/** Where the kernel's tables map physical memory executable: virtual − physical address. */
+const WINDOWS: Readonly<Record<Bits, bigint>> = { 32: 0xc0000000n, 64: 0xffffffff80000000n };
+/** Free memory. */
+const CALLEES = 0x2000000n;
 const CALLEE_BYTES = 128n;
 const STACK_TOP = 0x2800000n;
-const RSP = 4;
-const RDI = 7;
-const POISON = 0xdead00000000n;
+const STACK_POINTER = 4;
+/** The first argument: eax or rdi. */
+const FIRST_ARGUMENT: Readonly<Record<Bits, number>> = { 32: 0, 64: 7 };
+const POISON = 0xdead0000n;
 /** ud2 ends the run: control goes nowhere from it, so nothing behind it is translated. */
 const UD2 = [0x0f, 0x0b];
 const INVALID_OPCODE = 6;
 const RET = 0xc3;
 
 const emulator = loadEmulatorKernel();
-const calleeAt = (type: number): GuestVirt => guestVirt(CALLEES + CALLEE_BYTES * BigInt(type));
-const physicalOf = (address: bigint): number => Number(address - WINDOW);
 
-/** movabs $poison, %register for each, then ret. */
-const poisoner = (lost: readonly string[]): Uint8Array => {
+/** mov $poison, %register for each, then ret. */
+const poisoner = (bits: Bits, lost: readonly string[]): Uint8Array => {
   const code = lost.flatMap((name) => {
-    const number = REGISTERS.indexOf(name);
-    const immediate = new Uint8Array(8);
-    new DataView(immediate.buffer).setBigUint64(0, POISON + BigInt(number), true);
-    return [number < 8 ? 0x48 : 0x49, 0xb8 + (number & 7), ...immediate];
+    const number = REGISTERS[bits].indexOf(name);
+    const immediate = new Uint8Array(bits / 8);
+    new DataView(immediate.buffer).setUint32(0, Number(POISON) + number, true);
+    const prefix = bits === 64 ? [number < 8 ? 0x48 : 0x49] : [];
+    return [...prefix, 0xb8 + (number & 7), ...immediate];
   });
   return Uint8Array.from([...code, RET]);
 };
@@ -45,29 +51,34 @@ const poisoner = (lost: readonly string[]): Uint8Array => {
 /** Runs single call sites of a stage's image with callees that lose all that their convention lets them lose. */
 export class SiteMachine {
   readonly #guest: Guest;
+  readonly #bits: Bits;
+  readonly #window: bigint;
   readonly #context: PatchContext;
 
   /** @param losses what the callee of an op destroys */
-  constructor(stage: MeasuredStage, losses: (pvop: Pvop) => readonly string[]) {
-    const shape = { ramBytes: 64 << 20, bits: 64, record: false, exceptionsExit: true } as const;
+  constructor(stage: MeasuredStage, { folder, bits, paging }: NativeKernel, losses: (pvop: Pvop) => readonly string[]) {
+    this.#bits = bits;
+    this.#window = WINDOWS[bits];
+    const shape = { ramBytes: 64 << 20, bits, record: false, exceptionsExit: true } as const;
     this.#guest = new Guest({
-      image: imageOf(stage),
+      image: imageOf(stage, folder),
       machine: new Machine({ kernel: emulator, ...shape }),
-      parameters: bootParametersOf({ stage, workload: 'mix' }),
+      parameters: bootParametersOf({ stage, bits, paging, workload: 'mix' }),
       instructionBudget: 1e9,
     });
-    const native = nativeContext(stage, this.#guest.read);
+    const native = nativeContext(stage, this.#guest.read, folder);
     const known = new Set(Object.values(native.special));
     this.#context = {
       ...native,
       opTable: new Map(
         [...native.opTable].map(([type, own]) => {
-          const callee = this.#putCallee(type, losses(pvopOfType(type, '4level')));
+          const callee = this.#putCallee(type, losses(pvopOfType(type, paging)));
           return [type, known.has(own) ? own : callee];
         }),
       ),
     };
-    for (const { type, address } of catalogueAt(stage).opTable) this.#putPointer(parseVirt(address), calleeAt(type));
+    for (const { type, address } of catalogueAt(stage, folder).opTable)
+      this.#putPointer(parseVirt(address), this.#calleeAt(type));
   }
 
   /** Names of the registers that have another value after the site, the stack pointer among them. */
@@ -77,13 +88,13 @@ export class SiteMachine {
     const before = this.#guest.read(address, site.length + UD2.length).slice();
     const own = before.slice(0, site.length);
     const bytes = patched ? this.#patched(site, own) : own;
-    machine.writeText(physicalOf(address), Uint8Array.from([...bytes, ...UD2]));
+    machine.writeText(this.#physicalOf(address), Uint8Array.from([...bytes, ...UD2]));
     const values = this.#prepare(address);
     const exit = machine.run();
-    machine.writeText(physicalOf(address), before);
+    machine.writeText(this.#physicalOf(address), before);
     if (exit.kind !== 'exception' || exit.vector !== INVALID_OPCODE)
       throw new Error(`${site.address}: ${JSON.stringify(exit)}`);
-    return REGISTERS.filter((_name, number) => machine.cpu.gpr(number) !== values[number]);
+    return REGISTERS[this.#bits].filter((_name, number) => machine.cpu.gpr(number) !== values[number]);
   }
 
   #patched({ address, type, length, clobbers }: CatalogueSite, bytesBefore: Uint8Array): Uint8Array {
@@ -91,25 +102,35 @@ export class SiteMachine {
     return patch?.bytesAfter ?? bytesBefore;
   }
 
-  /** RDI is a usable CR3, because natively a site may become a load of it. */
+  /** The first argument is a usable CR3, because natively a site may become a load of it. */
   #prepare(address: bigint): bigint[] {
     const { cpu } = this.#guest.machine;
-    const values = REGISTERS.map((_name, number) => 0x1111n * BigInt(number + 1));
-    values[RSP] = WINDOW + STACK_TOP;
-    values[RDI] = cpu.cr3;
+    const values = REGISTERS[this.#bits].map((_name, number) => 0x1111n * BigInt(number + 1));
+    values[STACK_POINTER] = this.#window + STACK_TOP;
+    values[FIRST_ARGUMENT[this.#bits]] = cpu.cr3;
     for (const [number, value] of values.entries()) cpu.setGpr(number, value);
     cpu.rip = address;
     cpu.rflags = 2n;
     return values;
   }
 
+  #calleeAt(type: number): GuestVirt {
+    return guestVirt(this.#window + CALLEES + CALLEE_BYTES * BigInt(type));
+  }
+
+  #physicalOf(address: bigint): number {
+    return Number(address - this.#window);
+  }
+
   #putCallee(type: number, lost: readonly string[]): GuestVirt {
-    this.#guest.machine.writeText(physicalOf(calleeAt(type)), poisoner(lost));
-    return calleeAt(type);
+    this.#guest.machine.writeText(this.#physicalOf(this.#calleeAt(type)), poisoner(this.#bits, lost));
+    return this.#calleeAt(type);
   }
 
   #putPointer(address: GuestVirt, target: GuestVirt): void {
-    const bytes = this.#guest.read(address, 8);
-    new DataView(bytes.buffer, bytes.byteOffset, 8).setBigUint64(0, target, true);
+    const bytes = this.#guest.read(address, this.#bits / 8);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (this.#bits === 64) view.setBigUint64(0, target, true);
+    else view.setUint32(0, Number(target), true);
   }
 }

@@ -2,7 +2,7 @@ import { FOOTPRINTS, type GuestSpecInput, parseGuestSpec, WORKLOADS } from '@pvt
 import { type BootParameters, type ElfImage, parseElf } from '@pvtrail/guests';
 import { type KernelImages, openKernelImages } from '@pvtrail/kernel-images';
 import { type GuestVirt, guestVirt, parseVirt } from '@pvtrail/primitives';
-import { applyEdits, type PatchContext, patchSetsByHash, type Stage } from '@pvtrail/pvops';
+import { applyEdits, type Paging, type PatchContext, patchSetsByHash, type Stage } from '@pvtrail/pvops';
 
 /** The folder of the images, where nothing else is said. */
 const NATIVE_64 = 'native-64';
@@ -44,8 +44,22 @@ export const imageOf = (stage: Stage, folder = NATIVE_64): ElfImage => {
   return { ...elf, segments, symbols: new Map([...elf.symbols, ...own]) };
 };
 
-const pointerAt = (bytes: Uint8Array): GuestVirt =>
-  guestVirt(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+const pointerAt = (bytes: Uint8Array): GuestVirt => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return guestVirt(bytes.length === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true)));
+};
+
+/** The kernels that every rule of a native kernel holds for. */
+export const NATIVE_KERNELS = [
+  { folder: NATIVE_64, bits: 64, paging: '4level' },
+  { folder: 'native-32-pae', bits: 32, paging: 'pae' },
+  { folder: 'native-32-2level', bits: 32, paging: '2level' },
+] as const;
+export type NativeKernel = (typeof NATIVE_KERNELS)[number];
+
+/** How the guests of a folder are paged: its name says so where there is a choice. */
+export const pagingOf = (folder: string): Paging =>
+  folder.endsWith('-pae') ? 'pae' : folder.endsWith('-2level') ? '2level' : '4level';
 
 /** A native guest as its patcher sees it, with the pointers that its op table holds in memory. */
 export const nativeContext = (
@@ -53,15 +67,15 @@ export const nativeContext = (
   read: (address: GuestVirt, length: number) => Uint8Array,
   folder = NATIVE_64,
 ): PatchContext => {
-  const { opTable, symbols } = catalogueAt(stage, folder);
+  const { bits, opTable, symbols } = catalogueAt(stage, folder);
   const { paravirt_nop: nop, ident_32: ident32, ident_64: ident64 } = symbols;
   return {
     guestType: 'native',
-    bits: 64,
-    paging: '4level',
+    bits,
+    paging: pagingOf(folder),
     stage,
     cpu: { vendor: 'intel', features: ['nopl'] },
-    opTable: new Map(opTable.map(({ type, address }) => [type, pointerAt(read(parseVirt(address), 8))])),
+    opTable: new Map(opTable.map(({ type, address }) => [type, pointerAt(read(parseVirt(address), bits / 8))])),
     special: {
       nop: nop === undefined ? guestVirt(0n) : parseVirt(nop),
       ...(ident32 === undefined ? {} : { ident32: parseVirt(ident32) }),

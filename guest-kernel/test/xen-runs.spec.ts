@@ -71,7 +71,7 @@ const run = (kind: Kind, task: Task) => {
   const guest = start(kind, task, counts);
   let memory = '';
   for (let progress = guest.proceed(); progress.kind !== 'exited'; progress = guest.proceed()) {
-    if (progress.kind === 'workload-finished') memory = digestOfUserMemory(guest.machine);
+    if (progress.kind === 'workload-finished') memory = digestOfUserMemory(guest.machine, '4level');
   }
   return { memory, calls: [...counts].sort(), userInstructions: guest.machine.counters.userInstructions };
 };
