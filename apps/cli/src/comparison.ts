@@ -6,7 +6,7 @@ import { compactTable } from './compact-table.js';
 const OF_HYPERVISOR: readonly Metric[] = ['traps', 'hypervisorCycles', 'totalCycles'];
 
 /** Metrics that a hypervisor makes are left out of a table about guests without one. */
-const concerns = (metric: Metric, rows: readonly ComparisonRow[]): boolean =>
+export const concerns = (metric: Metric, rows: readonly ComparisonRow[]): boolean =>
   !OF_HYPERVISOR.includes(metric) || rows.some((row) => row.metric === 'traps' && row.value > 0);
 
 export const percent = (value: number | null): string => (value === null ? 'n/a' : `${value.toFixed(1)} %`);
@@ -77,8 +77,11 @@ const overheadCell = (row: ComparisonRow | undefined): string => {
   if (row === undefined) return '';
   if (row.stage === 'nopv') return String(Math.round(row.value));
   if (row.overheadPercent !== null) return row.overheadPercent.toFixed(1);
-  return row.overhead === null ? 'n/a' : `+${row.overhead}`;
+  return row.overhead === null ? 'n/a' : `+${shortened(Math.round(row.overhead))}`;
 };
+
+const MILLION = 1e6;
+const shortened = (count: number): string => (count < MILLION ? String(count) : `${(count / MILLION).toFixed(1)}M`);
 
 export const share = (removed: number | null | undefined): string =>
   removed === null || removed === undefined ? 'n/a' : `${(100 * removed).toFixed(1)} %`;

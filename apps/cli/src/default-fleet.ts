@@ -25,14 +25,18 @@ const groupsOf = (stages: readonly Stage[]): Stage[][] =>
     stages.slice(group * STAGES_AT_ONCE, (group + 1) * STAGES_AT_ONCE),
   );
 
-/** Every stage of a native 64-bit guest with every workload, hot and mixed. */
-export const defaultFleet = (): FleetSpec =>
+/** Guest types that have a fleet of their own. */
+export const FLEET_TYPES = ['native', 'xen'] as const;
+export type FleetType = (typeof FLEET_TYPES)[number];
+
+/** Every stage of a 64-bit guest with every workload, hot and mixed; the zero of overheads, `nopv`, is native. */
+export const defaultFleet = (type: FleetType = 'native'): FleetSpec =>
   parseFleetSpec({
     guests: groupsOf(STAGES).flatMap((stages) =>
       WORKLOADS.flatMap((workload) =>
         FOOTPRINTS.flatMap((footprint) =>
           stages.map((stage) => ({
-            type: 'native',
+            type: stage === 'nopv' ? 'native' : type,
             bits: 64,
             stage,
             workload,

@@ -11,7 +11,7 @@ import {
   summaryRow,
 } from '@pvtrail/reporting';
 import { COLUMNS, compactTable } from './compact-table.js';
-import { metricTable, overheadTable, percent, STAGE_HEADS, share } from './comparison.js';
+import { concerns, metricTable, overheadTable, percent, STAGE_HEADS, share } from './comparison.js';
 import { contributionTable } from './contributions.js';
 
 const summaryTable = (rows: readonly ComparisonRow[]): string =>
@@ -32,11 +32,13 @@ const ANSWERING: readonly (readonly [metric: Metric, name: string])[] = [
   ['savesAndRestores', 'saves and restores of registers'],
   ['l2References', 'L2 references'],
   ['guestCycles', 'cycles, estimated'],
+  ['totalCycles', "cycles with the hypervisor's"],
 ];
 
 const answerTable = (rows: readonly ComparisonRow[]): string => {
   const table = compactTable(['', 'v2.6.29', 'removed', 'with fixes']);
   for (const [metric, name] of ANSWERING) {
+    if (!concerns(metric, rows)) continue;
     const removed = [SERIES, FIXED].map((stage) => share(summaryRow(rows, metric, stage)?.shareRemoved));
     table.push([name, percent(summaryRow(rows, metric, BASE)?.overheadPercent ?? null), ...removed]);
   }
@@ -53,28 +55,58 @@ const cycleText = (cycles: readonly CycleRow[]): string => {
   ].join(' ');
 };
 
+const guestName = ({ guest, bits }: FleetReport): string => `${guest} ${bits} bit`;
+
+const removedText = (removed: number | null | undefined): string =>
+  removed !== null && removed !== undefined && removed < 0
+    ? `added ${share(-removed)} to`
+    : `removed ${share(removed)} of`;
+
 /** What the series did, beside what its posting says, and why. */
-const answerText = ({ rows, claim, cycles, spinlocks }: FleetReport): string => {
+const answerText = (report: FleetReport): string => {
+  const { rows, claim, cycles } = report;
   const claimed = `${100 * claim.share} %`;
   return [
     wrapped(
-      `The series removed ${share(claim.measured.instructions)} of what paravirt costs this kernel in instructions, and ` +
-        `${share(claim.measured.guestCycles)} in cycles. Its posting of January 2009 says: about ${claimed}, most visibly in L2 references.`,
+      `The series ${removedText(claim.measured.instructions)} what paravirt costs this kernel in instructions, and ` +
+        `${removedText(claim.measured.guestCycles)} what it costs in cycles. Its posting of January 2009 says: about ${claimed} removed, most visibly in L2 references.`,
     ),
     '',
     answerTable(rows),
     wrapped(
-      `(native 64 bit, ${SUMMARY.workload} ${SUMMARY.footprint}, kernel only: what v2.6.29 has more than nopv, a kernel without paravirt; ` +
+      `(${guestName(report)}, ${SUMMARY.workload} ${SUMMARY.footprint}, kernel only: what v2.6.29 has more than native nopv, a kernel without paravirt; ` +
         'which part of it the series removed, and the series with its fixes, v2.6.30)',
     ),
     '',
-    wrapped(
-      `Why not more: ${share(spinlocks.before)} of v2.6.29's overhead in instructions lies in the functions of spin locks, and ` +
-        `${share(spinlocks.after)} of what is left: lock ops stay calls in all stages. Outside of them the series removed ` +
-        `${share(spinlocks.removedOutside)}; what is left there are calls of ops without an inline form.`,
-    ),
+    wrapped(report.guest === 'native' ? nativeReason(report) : hypervisorReason(report)),
     wrapped(cycleText(cycles)),
   ].join('\n');
+};
+
+const nativeReason = ({ spinlocks }: FleetReport): string =>
+  `Why not more: ${share(spinlocks.before)} of v2.6.29's overhead in instructions lies in the functions of spin locks, and ` +
+  `${share(spinlocks.after)} of what is left: lock ops stay calls in all stages. Outside of them the series removed ` +
+  `${share(spinlocks.removedOutside)}; what is left there are calls of ops without an inline form.`;
+
+const hypervisorReason = ({ worsened, guest }: FleetReport): string => {
+  const stages = [...new Set(worsened.map(({ to }) => to))];
+  if (stages.length === 0) return `No stage made a call site of the ${guest} guest dearer.`;
+  return (
+    `Why: ${stages.join(' and ')} made call sites of the ${guest} guest dearer. Ops that are functions there got thunks, and ` +
+    'where the clobber test now fails they lost their direct calls; see below.'
+  );
+};
+
+const worsenedText = (worsened: FleetReport['worsened']): string[] => {
+  if (worsened.length === 0) return [];
+  const parts = [...Map.groupBy(worsened, ({ from, to }) => `${from} ${to}`).values()].map((rows) => {
+    const [first] = rows;
+    return first ? contributionTable(rows, { of: 'site', before: first.from, after: first.to }) : '';
+  });
+  return [
+    'What a stage made dearer: instructions but nops, in the site and in the thunk that it enters',
+    parts.join('\n'),
+  ];
 };
 
 const contributionText = (contributions: FleetReport['contributions']): string =>
@@ -101,11 +133,15 @@ export const reportText = (report: FleetReport): string =>
     `Overheads over nopv in % (${SUMMARY.workload} ${SUMMARY.footprint}), and which part of v2.6.29's was removed`,
     summaryTable(report.rows),
     '',
-    metricTable(report.rows, 'instructions'),
+    metricTable(
+      report.rows.map((row) => ({ ...row, guest: report.guest })),
+      'instructions',
+    ),
     outcomeTable(report.outcomes),
     '',
     `What contributes most (${SUMMARY.workload} ${SUMMARY.footprint})`,
     contributionText(report.contributions),
+    ...worsenedText(report.worsened),
     ...report.notes.map((note) => wrapped(`· ${note}`)),
   ]
     .join('\n')

@@ -7,11 +7,13 @@ import {
   shareRemoved,
 } from '@pvtrail/analysis';
 import type { ColumnStore, Comparison, GuestFilter } from '@pvtrail/column-store';
-import { type RunId, STAGES, type Stage } from '@pvtrail/contracts';
+import { type GuestType, type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import type { EventLogReader } from '@pvtrail/event-log';
 import { type ComparisonRow, compareRuns } from './comparison.js';
 import { type ContributionRow, contributionsBy } from './contributions.js';
 import { costedGuests, kernelMetrics } from './kernel-metrics.js';
+import { dearerSites } from './site-contributions.js';
+import { withEvidence } from './site-evidence.js';
 import { outcomeCounts, sitesOf } from './sites.js';
 
 /** The stages that the posting's claim is held against: the series complete, and with its follow-up fixes. */
@@ -41,6 +43,9 @@ interface SpinlockPart {
 }
 
 export interface FleetReport {
+  /** The guests that the report is about; `nopv`, the zero, is native. */
+  readonly guest: GuestType;
+  readonly bits: 32 | 64;
   readonly rows: readonly ComparisonRow[];
   readonly cycles: readonly CycleRow[];
   /** Call sites by stage and outcome. */
@@ -49,6 +54,8 @@ export interface FleetReport {
   readonly contributions: readonly (ContributionRow & { readonly from: Stage; readonly to: Stage })[];
   readonly claim: { readonly share: number; readonly measured: Readonly<Record<string, number | null>> };
   readonly spinlocks: SpinlockPart;
+  /** Call sites that a stage made dearer than the stage before: instructions but nops in the site and the thunk that it enters. */
+  readonly worsened: FleetReport['contributions'];
   readonly notes: readonly string[];
 }
 
@@ -61,19 +68,33 @@ const NOTES = [
   'Pv spinlocks are on as in the period: the series never removed their calls.',
 ];
 
-/** @throws AppError `store/*`, `log/*` */
+const HYPERVISOR_NOTE =
+  'Of the hypervisor, traps are counted and costed by kind; its instructions and its use of the caches are not modelled.';
+
+/** About the run's guests that are not native, when it has any. @throws AppError `store/*`, `log/*` */
 export const fleetReport = async (log: EventLogReader, store: ColumnStore, runId: RunId): Promise<FleetReport> => {
   const filter: GuestFilter = { runs: [runId], workloads: [SUMMARY.workload], footprints: [SUMMARY.footprint] };
-  const rows = await compareRuns(store, [runId]);
+  const subject = await subjectOf(store, runId);
+  const rows = (await compareRuns(store, [runId])).filter(
+    ({ guest, bits, stage }) => bits === subject.bits && (guest === subject.guest || stage === 'nopv'),
+  );
   return {
+    ...subject,
     rows,
     cycles: await cycleRows(store, filter),
     outcomes: await outcomesOf(log, store, runId),
     contributions: await contributionsOf(store, filter),
     claim: { share: CLAIMED_SHARE, measured: claimOf(rows) },
     spinlocks: await spinlockPart(store, filter),
-    notes: NOTES,
+    worsened: await worsenedOf(log, store, filter),
+    notes: subject.guest === 'native' ? NOTES : [...NOTES, HYPERVISOR_NOTE],
   };
+};
+
+const subjectOf = async (store: ColumnStore, runId: RunId): Promise<Pick<FleetReport, 'guest' | 'bits'>> => {
+  const guests = await store.guests(runId);
+  const { type, bits } = (guests.find(({ spec }) => spec.type !== 'native') ?? guests[0])?.spec ?? {};
+  return { guest: type ?? 'native', bits: bits ?? 64 };
 };
 
 const cycleRows = async (store: ColumnStore, filter: GuestFilter): Promise<CycleRow[]> => {
@@ -134,6 +155,24 @@ const contributionsOf = async (store: ColumnStore, filter: GuestFilter): Promise
   return rows;
 };
 
+const WORSENED = 3;
+
+const worsenedOf = async (
+  log: EventLogReader,
+  store: ColumnStore,
+  filter: GuestFilter,
+): Promise<FleetReport['worsened']> => {
+  const found = [];
+  for (const [index, to] of STAGES.entries()) {
+    const from = STAGES[index - 1];
+    if (from === undefined || from === 'nopv') continue;
+    const between = { of: 'site', before: from, after: to, limit: WORSENED } as const;
+    const shown = await withEvidence(log, store, filter, between, await dearerSites(store, filter, between));
+    found.push(...shown.map((row) => ({ ...row, from, to })));
+  }
+  return found;
+};
+
 const ALL_FUNCTIONS = 100_000;
 const isSpinlockFunction = (name: string): boolean => /^(ticket_)?spin_/.test(name);
 
@@ -153,7 +192,7 @@ const spinlockPart = async (store: ColumnStore, filter: GuestFilter): Promise<Sp
   };
 };
 
-const CLAIMED: readonly Metric[] = ['instructions', 'savesAndRestores', 'l2References', 'guestCycles'];
+const CLAIMED: readonly Metric[] = ['instructions', 'savesAndRestores', 'l2References', 'guestCycles', 'totalCycles'];
 
 const claimOf = (rows: readonly ComparisonRow[]): Record<string, number | null> =>
   Object.fromEntries(CLAIMED.map((metric) => [metric, summaryRow(rows, metric, SERIES)?.shareRemoved ?? null]));

@@ -1,6 +1,6 @@
 import type { ColumnStore, StatisticsQuery, StatisticsRow } from '@pvtrail/column-store';
 import { describe, expect, it } from 'vitest';
-import { namedSites, siteContributions } from './site-contributions.js';
+import { dearerSites, namedSites, siteContributions } from './site-contributions.js';
 
 const SITE = { executions: 1, nops: 0, saves: 0, restores: 0 };
 const KERNEL = { type: 'xen', bits: 64, paging: '4level' };
@@ -60,5 +60,17 @@ describe('siteContributions', () => {
     ];
     const rows = await siteContributions(storeOf(sites, []), { runs: [] }, ask);
     expect(rows).toMatchObject([{ name: 'f mmu.pte_val #1', before: 8, after: 4 }]);
+  });
+});
+
+describe('dearerSites', () => {
+  it('are those that take more with their thunks, nops not counted', async () => {
+    const padded = { ...(site(AFTER, '0x20', 3, 0) as object), nops: 2 } as never;
+    const sites = [site(BEFORE, '0x10', 6, 0), site(BEFORE, '0x20', 1, 0), site(AFTER, '0x10', 3, 3), padded];
+    const ops = [{ ...KERNEL, stage: AFTER, op: 'mmu.pte_val', thunkInstructions: 54, thunkEntries: 3 }];
+    const rows = await dearerSites(storeOf(sites, ops), { runs: [] }, { before: BEFORE, after: AFTER, limit: 10 });
+    expect(rows).toEqual([
+      { by: 'site', metric: 'instructionsWithThunk', name: 'f mmu.pte_val #1', before: 6, after: 57, difference: 51 },
+    ]);
   });
 });

@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { computeRun, runDocument } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
-import { defaultFleet } from '../default-fleet.js';
+import { defaultFleet, FLEET_TYPES, type FleetType } from '../default-fleet.js';
 import { reportText } from '../fleet-report.js';
 
 export const addStart = (program: Command, context: () => CommandContext): void => {
@@ -10,12 +10,13 @@ export const addStart = (program: Command, context: () => CommandContext): void 
     .description(
       'compute the default fleet, native 64-bit guests of every stage with every workload, and say what the series did',
     )
+    .addOption(new Option('--guest <type>', 'guests of this type instead').choices(FLEET_TYPES).default('native'))
     .option('--force', 'compute again what is stored')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
-    .action(async ({ force, json }: { force?: boolean; json?: boolean }) => {
+    .action(async ({ guest, force, json }: { guest: FleetType; force?: boolean; json?: boolean }) => {
       const { note, print, withSystem } = context();
       await withSystem(async (system) => {
-        const run = await computeRun(system, defaultFleet(), force ?? false, note);
+        const run = await computeRun(system, defaultFleet(guest), force ?? false, note);
         const report = await system.answers.report(run.runId);
         print(json, { ...runDocument(run), ...report }, () => reportText(report));
       });

@@ -1,0 +1,19 @@
+import { STAGES } from '@pvtrail/contracts';
+import { describe, expect, it } from 'vitest';
+import { defaultFleet, FLEET_TYPES } from './default-fleet.js';
+
+describe.each(FLEET_TYPES)('the default fleet of %s guests', (type) => {
+  const { guests } = defaultFleet(type);
+
+  it('has every stage with every workload and footprint, and native kernels without paravirt as the zero', () => {
+    expect(guests).toHaveLength(STAGES.length * 8 * 2);
+    expect(new Set(guests.map(({ stage, workload, footprint }) => `${stage} ${workload} ${footprint}`)).size).toBe(128);
+    for (const guest of guests)
+      expect([guest.stage, guest.type]).toEqual([guest.stage, guest.stage === 'nopv' ? 'native' : type]);
+  });
+
+  it('has the same iterations at every stage, so that stages can be compared', () => {
+    const work = Map.groupBy(guests, ({ workload, footprint }) => `${workload} ${footprint}`);
+    for (const alike of work.values()) expect(new Set(alike.map(({ iterations }) => iterations)).size).toBe(1);
+  });
+});
