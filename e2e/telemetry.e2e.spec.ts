@@ -1,11 +1,14 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type CollectedSpan, traceFaults } from '@pvtrail/telemetry/testing';
+import { text } from 'node:stream/consumers';
+import { type CollectedSpan, startCollector, traceFaults } from '@pvtrail/telemetry/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const OBSERVE_FLEET = path.join(import.meta.dirname, 'children/observe-fleet.mjs');
+const PVTRAIL = path.join(import.meta.dirname, '../apps/cli/bin/pvtrail.js');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-telemetry-'));
 
 afterAll(() => fs.rmSync(folder, { recursive: true }));
@@ -137,4 +140,49 @@ describe('a run with telemetry', () => {
     });
     expect(instructions).toBeGreaterThan(2_000_000);
   });
+});
+
+describe('the command line with a collector', () => {
+  const run = async (name: string, otel: Record<string, string>) => {
+    const args = [
+      '--data',
+      path.join(folder, name),
+      'run',
+      '--stage',
+      'v2.6.30',
+      '--workload',
+      'nullsyscall',
+      '--json',
+    ];
+    const child = spawn(process.execPath, [PVTRAIL, ...args], {
+      env: { ...process.env, ...otel },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    expect(status).toBe(0);
+    return stderr;
+  };
+
+  it('sends its run, whole, before it ends', async () => {
+    const collector = await startCollector();
+    const stderr = await run('collected', {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    });
+    await collector.close();
+    expect(stderr).toBe('');
+    const traceId = collector.spans.find(({ name }) => name === 'run')?.traceId ?? '';
+    expect(traceFaults(collector.spans, traceId)).toEqual([]);
+    expect(collector.spans.filter((span) => span.traceId === traceId).map(({ name }) => name)).toContain('insert');
+    expect(new Set(collector.spans.map(({ service }) => service))).toEqual(new Set(['pvtrail']));
+    expect(collector.instruments.get('pvtrail')).toContain('pvtrail.chunk.lag');
+  }, 120_000);
+
+  it('says when it does not answer, and runs all the same', async () => {
+    const stderr = await run('alone', {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '300',
+    });
+    expect(stderr).toMatch(/^pvtrail: telemetry: .*ECONNREFUSED/m);
+  }, 120_000);
 });

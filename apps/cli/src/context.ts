@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { startTelemetry } from '@pvtrail/telemetry';
 import { type EmbeddedSystem, openEmbeddedSystem } from './embedded-system.js';
 
 /** One guest can run while another one waits for its patches. */
@@ -14,26 +15,32 @@ export interface CommandContext {
   note(line: string): void;
 }
 
+const note = (line: string): void => {
+  process.stderr.write(`pvtrail: ${line}\n`);
+};
+
+const workersOfThisMachine = () => {
+  const cores = os.availableParallelism();
+  return { guestWorkers: Math.max(MIN_GUEST_WORKERS, cores >> 1), analysisWorkers: Math.max(1, cores >> 2) };
+};
+
 export const commandContext = (dataFolder: string): CommandContext => ({
   dataFolder,
   withSystem: async (action, { keepTrace = false } = {}) => {
-    const cores = os.availableParallelism();
-    const system = await openEmbeddedSystem({
-      dataFolder,
-      guestWorkers: Math.max(MIN_GUEST_WORKERS, cores >> 1),
-      analysisWorkers: Math.max(1, cores >> 2),
-      keepTrace,
-    });
+    const telemetry = await startTelemetry('pvtrail', process.env, (warning) => note(`telemetry: ${warning}`));
     try {
-      return await action(system);
+      const system = await openEmbeddedSystem({ dataFolder, ...workersOfThisMachine(), keepTrace });
+      try {
+        return await action(system);
+      } finally {
+        await system.close();
+      }
     } finally {
-      await system.close();
+      await telemetry.stop();
     }
   },
   print: (json, document, text) => {
     process.stdout.write(json === true ? `${JSON.stringify(document, null, 2)}\n` : text());
   },
-  note: (line) => {
-    process.stderr.write(`pvtrail: ${line}\n`);
-  },
+  note,
 });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { context, type DiagLogger, DiagLogLevel, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { loggingErrorHandler, setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
   defaultResource,
   detectResources,
@@ -39,6 +39,7 @@ export const startSdk = async (
   { traces, metrics: metricsConfig }: TelemetryConfig,
   onWarning: (message: string) => void,
 ): Promise<Telemetry> => {
+  setGlobalErrorHandler((error) => onWarning(messageOf(error)));
   diag.setLogger(warningsTo(onWarning), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   return install({
     resource: resourceOf(serviceName),
@@ -72,9 +73,11 @@ export const install = ({ resource, sampler, spanProcessors, metricReaders }: Pi
   return {
     stop: async (deadlineMs = FLUSH_MS) => {
       const flushed = Promise.allSettled([tracers.shutdown(), meters.shutdown()]);
-      const late = new AbortController();
-      await Promise.race([flushed, delay(deadlineMs, undefined, { signal: late.signal, ref: false })]);
-      late.abort();
+      const timer = new AbortController();
+      const late = await Promise.race([flushed.then(() => false), delay(deadlineMs, true, { signal: timer.signal })]);
+      timer.abort();
+      if (late) diag.warn(`what was left could not be sent within ${deadlineMs} ms`);
+      setGlobalErrorHandler(loggingErrorHandler());
       for (const global of [trace, metrics, propagation, context, diag]) global.disable();
     },
   };
@@ -114,6 +117,9 @@ const metricExporter = async (protocol: Protocol) => {
       : await import('@opentelemetry/exporter-metrics-otlp-proto');
   return new OTLPMetricExporter();
 };
+
+const messageOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
 
 const warningsTo = (onWarning: (message: string) => void): DiagLogger => {
   const warn = (message: string, ...rest: unknown[]): void => onWarning([message, ...rest].map(String).join(' '));
