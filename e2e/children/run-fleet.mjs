@@ -5,7 +5,8 @@ import { openEmbeddedSystem } from '../../apps/cli/dist/embedded-system.js';
 const [dataFolder, fleet] = process.argv.slice(2);
 const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 2, analysisWorkers: 1, keepTrace: false });
 const plan = system.coordinator.plan(parseFleetSpec(JSON.parse(fleet)));
-const { state } = await Promise.race([system.coordinator.execute(plan, false), system.failed]);
+await system.coordinator.submit(plan, false);
+const { state } = await Promise.race([system.coordinator.follow(plan.runId), system.failed]);
 const guests = await system.store.guests(plan.runId);
 await system.close();
 process.stdout.write(
