@@ -70,7 +70,7 @@ describe('a run with telemetry', () => {
     expect(root.parentSpanId).toBeUndefined();
     expect(traceFaults(observed.spans, root.traceId)).toEqual([]);
     const chain = (name: string): string => [name, ...ancestors(named(name)[0] as CollectedSpan)].join(' < ');
-    const requested = 'process pvtrail.guests.v1 < send pvtrail.guests.v1 < run';
+    const requested = 'process pvtrail.guests.v1 < create pvtrail.guests.v1 < run';
     expect(chain('boot')).toBe(`boot < guest < ${requested}`);
     expect(chain('execute')).toBe(`execute < guest < ${requested}`);
     for (const insert of named('insert')) {
@@ -121,7 +121,10 @@ describe('a run with telemetry', () => {
   it('says how the guests and the run ended', () => {
     const states = (name: string) => named(name).map(({ attributes }) => attributes['pvtrail.state']);
     expect(states('guest').sort()).toEqual(['failed', 'finished', 'finished']);
-    expect(states('run')).toEqual(['failed']);
+    expect(named('send pvtrail.runs.v1').map(({ attributes }) => attributes['cloudevents.event_type'])).toEqual([
+      'RunRequested',
+      'RunFailed',
+    ]);
   });
 
   it('measures chunks, instructions, inserts and lag', () => {

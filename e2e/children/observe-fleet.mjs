@@ -15,7 +15,8 @@ const INSTRUMENTS = [
 const recording = traced === undefined ? undefined : startRecording();
 const system = await openEmbeddedSystem({ dataFolder, guestWorkers: 2, analysisWorkers: 1, keepTrace: false });
 const plan = system.coordinator.plan(parseFleetSpec(JSON.parse(fleet)));
-await Promise.race([system.coordinator.execute(plan, false), system.failed]);
+await system.coordinator.submit(plan, false);
+await Promise.race([system.coordinator.follow(plan.runId), system.failed]);
 const guests = await system.store.guests(plan.runId);
 const events = [];
 for (const topic of [TOPICS.runs, TOPICS.guests, TOPICS.patches]) {
