@@ -8,7 +8,7 @@ export type MetricSource = Pick<UnitStatistics, 'totals' | 'perCause' | 'privile
 
 /** Metrics that are sums of counts. Saves and restores are kernel code's; user mode has no ledger. */
 const COUNTED = {
-  instructions: ({ counts }) => counts.instructions,
+  instructions: ({ counts, halts }) => counts.instructions - halts,
   nops: ({ counts }) => counts.nops,
   savesAndRestores: ({ saves }) => saves(),
   'savesAndRestores.in-site': ({ saves }) => saves('in-site'),
@@ -34,6 +34,8 @@ interface CountedSource {
   /** saves + restores of a cause, or of all causes */
   readonly saves: (cause?: string) => number;
   readonly traps: readonly TrapCount[];
+  /** executed hlt: the guest was idle */
+  readonly halts: number;
 }
 
 type TrapCount = Pick<EventRow, 'number' | 'count'>;
@@ -59,11 +61,12 @@ export const metricsOf = (source: MetricSource, mode: Mode, costs: CycleCosts): 
       .filter((row) => mode === 'kernel' && (cause === undefined || row.cause === cause))
       .reduce((sum, row) => sum + row.saves + row.restores, 0);
   const traps = source.events.filter(({ kind }) => mode === 'kernel' && kind === 'trap');
+  const privileged = source.privileged.filter((row) => row.mode === mode);
+  const halts = privileged.find(({ kind }) => kind === 'hlt')?.count ?? 0;
   const counted = COUNTED_METRICS.map((metric): [Metric, number] => [
     metric,
-    COUNTED[metric]({ counts, saves, traps }),
+    COUNTED[metric]({ counts, saves, traps, halts }),
   ]);
-  const privileged = source.privileged.filter((row) => row.mode === mode);
   const ofGuest = guestCycles(counts, privileged, costs);
   const ofHypervisor = hypervisorCycles(traps, costs);
   const cycles = { guestCycles: ofGuest, hypervisorCycles: ofHypervisor, totalCycles: ofGuest + ofHypervisor };

@@ -4,6 +4,7 @@ import { EVENT_KINDS, eventOf } from '@pvtrail/trace';
 import { describeBlock } from '@pvtrail/x86';
 import { BlockDescriptions } from '../src/block-descriptions.js';
 import type { TraceBlock } from '../src/block-profile.js';
+import { type AnalysisConfiguration, DEFAULT_CONFIGURATION } from '../src/configuration.js';
 import { Simulator } from '../src/simulator.js';
 import type { UnitStatistics } from '../src/statistics.js';
 import { dictionaryOf } from './dictionary-of.js';
@@ -24,6 +25,10 @@ export interface Executed {
   readonly retired?: number;
   /** Kind of a trap to the hypervisor behind it, by number. */
   readonly trap?: number;
+  /** Where its references go, in the order of its slots; all to 0x5000 otherwise. */
+  readonly addresses?: readonly number[];
+  /** Of a rep string instruction. */
+  readonly iterations?: number;
 }
 
 const blockOf = ({ at, code, user = false }: Executed): TraceBlock => ({
@@ -35,8 +40,15 @@ const blockOf = ({ at, code, user = false }: Executed): TraceBlock => ({
   bytes: fromHex(code),
 });
 
-/** The statistics of blocks executed one after another in the measured region; every reference goes to address 0x5000. */
-export const execute = (catalogue: KernelCatalogue, executed: readonly Executed[]): UnitStatistics => {
+/** Where the frames of exceptions are pushed. */
+const FRAME_TOP = 0x6000;
+
+/** The statistics of blocks executed one after another in the measured region. */
+export const execute = (
+  catalogue: KernelCatalogue,
+  executed: readonly Executed[],
+  configuration: AnalysisConfiguration = DEFAULT_CONFIGURATION,
+): UnitStatistics => {
   const blocks = executed.map(blockOf);
   const shapes = blocks.map(({ bytes, virt }) => describeBlock(bytes, virt, 64));
   const retiredOf = (i: number): number => executed[i]?.retired ?? 64;
@@ -46,14 +58,20 @@ export const execute = (catalogue: KernelCatalogue, executed: readonly Executed[
     ...(retired === undefined || trap !== undefined ? [] : [eventOf(EVENT_KINDS.exception, 14)]),
     ...(trap === undefined ? [] : [eventOf(EVENT_KINDS.trap, trap)]),
   ]);
-  const slots = shapes.flatMap((shape, i) => shape.slots.filter(({ instruction }) => instruction < retiredOf(i)));
-  const simulator = new Simulator({ module: kernelModule, descriptions: new BlockDescriptions(catalogue) });
+  const addresses = executed.flatMap((block, i) => {
+    const slots = (shapes[i]?.slots ?? []).filter(({ instruction }) => instruction < retiredOf(i));
+    return slots.map((_, slot) => block.addresses?.[slot] ?? 0x5000);
+  });
+  const extras = executed.flatMap(({ iterations, retired, trap }) => [
+    ...(iterations === undefined ? [] : [iterations]),
+    ...(retired === undefined || trap !== undefined ? [] : [FRAME_TOP]),
+  ]);
+  const descriptions = new BlockDescriptions(catalogue);
+  const simulator = new Simulator({ module: kernelModule, descriptions, configuration });
   simulator.analyse(dictionaryOf(blocks), {
     events: Uint32Array.from([eventOf(EVENT_KINDS.marker, 2), ...events]),
-    addresses: Uint32Array.from(slots, () => 0x5000),
-    extras: Uint32Array.from(
-      executed.filter(({ retired, trap }) => retired !== undefined && trap === undefined).map(() => 0x6000),
-    ),
+    addresses: Uint32Array.from(addresses),
+    extras: Uint32Array.from(extras),
   });
   return simulator.takeUnit();
 };

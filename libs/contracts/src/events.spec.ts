@@ -3,6 +3,7 @@ import { AppError, canonicalJson } from '@pvtrail/primitives';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { eventType, upgradePayload } from './event.js';
+import { SITE_REASONS } from './events/patch-events.js';
 import { EVENT_TYPES, makeEvent, parseEvent, topicOf } from './events.js';
 import { guestIdOf, runIdOf } from './ids.js';
 import { fromMessage, toMessage } from './message.js';
@@ -62,6 +63,26 @@ describe('events', () => {
 
   it('patch events travel on the patches topic', () => {
     expect(topicOf('CallSitesPatched')).toBe(TOPICS.patches);
+  });
+
+  it('a call site that kept its code says why, by a reason of the closed list', () => {
+    expect([...SITE_REASONS].sort()).toEqual([
+      'clobber-test',
+      'hook-declines',
+      'kept-by-stage',
+      'shorter-than-5',
+      'template-does-not-fit',
+    ]);
+    const { envelope, payload } = fixture('CallSitesPatched', 1);
+    const { sites } = payload as { sites: readonly object[] };
+    const kept = (reason?: string) => {
+      const { target: _, ...site } = sites[0] as { target?: unknown };
+      const unchanged = { ...site, outcome: 'unchanged', ...(reason === undefined ? {} : { reason }) };
+      return parseEvent(envelope, { ...(payload as object), sites: [unchanged] });
+    };
+    for (const reason of SITE_REASONS) expect(kept(reason).type).toBe('CallSitesPatched');
+    expect(codeOf(() => kept('no-time'))).toBe('event/malformed');
+    expect(codeOf(() => kept())).toBe('event/malformed');
   });
 
   it('a version from the future is refused by its own code', () => {

@@ -66,6 +66,7 @@ const NOTES = [
   'v2.6.29 here has no pte_flags op; the release still had it and was worse.',
   'Cycles are estimated from exact counts; L1 and L2 miss, misprediction and most privileged costs are assumptions.',
   'Pv spinlocks are on as in the period: the series never removed their calls.',
+  'Copies of registers that clobbers force count as instructions, not as saves.',
 ];
 
 const HYPERVISOR_NOTE =

@@ -91,7 +91,7 @@ const workloadFinished = eventType(
 
 const executedBlockSchema = z.strictObject({ address, bytes: hexBytes, mode: z.enum(['kernel', 'user']) });
 
-/** The guest failed, hung or ran over its budget; `lastBlocks` (at most 16, oldest first) from a second, recorded execution. */
+/** The guest failed, hung or ran over its budget; `lastBlocks` are at most 16, oldest first. */
 const guestFailed = eventType(
   'GuestFailed',
   TOPICS.guests,

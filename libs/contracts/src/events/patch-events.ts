@@ -89,7 +89,16 @@ const patchingCompleted = eventType(
 
 export const PATCH_EVENTS = [optimisationApplied, callSitesPatched, optimisationReverted, patchingCompleted] as const;
 
-/** The patcher's events and these schemas are the same thing: the compiler says so, or this line does not build. */
-type Mirrors<Pure, Stored> = Pure extends Stored ? true : never;
-const mirrors: Mirrors<PatchEvent['payload'], z.input<(typeof PATCH_EVENTS)[number]['schema']>> = true;
+/** The patcher's events and these schemas are the same thing, type by type: the compiler says so, or this does not build. */
+type Pure<T extends PatchEvent['type']> = WithArrays<Extract<PatchEvent, { type: T }>['payload']>;
+/** A schema's arrays may be changed, those of an event may not. */
+type WithArrays<P> = { [K in keyof P]: P[K] extends readonly (infer Item)[] ? Item[] : P[K] };
+type Stored<T extends PatchEvent['type']> = z.input<Extract<(typeof PATCH_EVENTS)[number], { type: T }>['schema']>;
+type Mirrors = { readonly [T in PatchEvent['type']]: [Pure<T>] extends [Stored<T>] ? true : never };
+const mirrors: Mirrors = {
+  OptimisationApplied: true,
+  CallSitesPatched: true,
+  OptimisationReverted: true,
+  PatchingCompleted: true,
+};
 void mirrors;
