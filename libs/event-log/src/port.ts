@@ -33,8 +33,12 @@ export type RetryPolicy = {
 };
 
 export type Subscription = {
-  /** Committed offsets belong to the group: each record is handled by one member of each group. */
-  readonly group: string;
+  /**
+   * Committed offsets belong to the group: each record is handled by one member of each group.
+   * A consumer without a group gets every record that is published after `started`, and so does every other such consumer.
+   */
+  readonly group?: string;
+  /** Partitions of the same number go to the same member, so that it has all records of a key if the topics have equally many. */
   readonly topics: readonly string[];
   /** A batch ends at whichever limit comes first; a single larger record still comes. */
   readonly maxRecords: number;
@@ -48,6 +52,8 @@ export type Subscription = {
 };
 
 export interface Consumer {
+  /** Resolves when this consumer, or its group, will get whatever is published from then on; rejects when it fails before. */
+  readonly started: Promise<void>;
   /** Resolves once everything that is in this member's partitions now has been handled; rejects when the consumer fails before. */
   drained(): Promise<void>;
   /** Lets the batch in hand finish, commits it, and ends. */

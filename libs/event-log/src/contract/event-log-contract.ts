@@ -24,6 +24,11 @@ const subscription = (change: Partial<Subscription> = {}): Subscription => ({
   ...change,
 });
 
+const alone = (): Subscription => {
+  const { group: _, ...rest } = subscription();
+  return rest;
+};
+
 const readAll = async (log: EventLog, topic: string, key?: string): Promise<LogRecord[]> => {
   const records: LogRecord[] = [];
   for await (const record of log.read(topic, key === undefined ? {} : { key })) records.push(record);
@@ -145,6 +150,23 @@ export const describeEventLogContract = (adapter: string, create: () => Promise<
         const two = log.consume(subscription({ group: 'two' }), gather);
         await Promise.all([one.drained(), two.drained()]);
         expect(seen).toEqual(['1', '1']);
+      });
+
+      it('a consumer without a group gets what is published after it started, and nothing of it is kept', async () => {
+        await log.publish(TOPIC, [message('k', '1')]);
+        const one = log.consume(alone(), gather);
+        await one.started;
+        const two = log.consume(alone(), gather);
+        await two.started;
+        await log.publish(TOPIC, [message('k', '2')]);
+        await Promise.all([one.drained(), two.drained()]);
+        expect(seen).toEqual(['2', '2']);
+        await restart();
+        const three = log.consume(alone(), gather);
+        await three.started;
+        await log.publish(TOPIC, [message('k', '3')]);
+        await three.drained();
+        expect(seen).toEqual(['2', '2', '3']);
       });
 
       it('a consumer reads all of its topics', async () => {

@@ -2,6 +2,7 @@ import type { EachBatchPayload, Kafka, Consumer as KafkaJsConsumer } from 'kafka
 import type { TopicPartition } from '../port.js';
 import { translating } from './kafka-errors.js';
 import type { GroupSettings } from './kafka-options.js';
+import { byPartitionNumber } from './partition-assigner.js';
 
 /** Also how long a pause lasts at least, and how soon a stop is noticed. */
 const MAX_WAIT_MS = 200;
@@ -44,6 +45,7 @@ export class GroupMember {
     this.#events = events;
     this.#consumer = kafka.consumer({
       groupId: group,
+      partitionAssigners: [byPartitionNumber],
       allowAutoTopicCreation: false,
       sessionTimeout: settings.sessionTimeoutMs,
       heartbeatInterval: settings.heartbeatIntervalMs,

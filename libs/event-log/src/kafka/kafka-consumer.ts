@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Message } from '@pvtrail/contracts';
 import { AppError, ERROR_CODES } from '@pvtrail/primitives';
@@ -18,6 +19,7 @@ export type ConsumerPorts = {
   readonly kafka: () => Kafka;
   readonly settings: GroupSettings;
   readonly topics: TopicCatalogue;
+  readonly commitEnds: (group: string, topics: readonly string[]) => Promise<void>;
   readonly ends: (topic: string) => Promise<readonly PartitionEnds[]>;
   readonly counts: (stored: StoredRecord) => Promise<boolean>;
   readonly publish: (topic: string, message: Message) => Promise<void>;
@@ -36,7 +38,11 @@ const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${par
  * Too many bytes in the lanes pause the member. A member that crashed or went silent is replaced, and its lanes are lost.
  */
 export class KafkaConsumer implements Consumer {
+  readonly started: Promise<void>;
   readonly finished: Promise<void>;
+  /** Without one in the subscription, one of its own that nobody else knows. */
+  readonly #group: string;
+  readonly #begun = Promise.withResolvers<void>();
   readonly #subscription: Subscription;
   readonly #ports: ConsumerPorts;
   readonly #handler: Handler;
@@ -53,6 +59,7 @@ export class KafkaConsumer implements Consumer {
   #member: GroupMember | undefined;
   #memberId: string | undefined;
   #restarts = 0;
+  #anchored = false;
   #paused = false;
   #stopping = false;
   readonly #stop = Promise.withResolvers<void>();
@@ -60,6 +67,7 @@ export class KafkaConsumer implements Consumer {
 
   constructor(subscription: Subscription, handler: Handler, ports: ConsumerPorts) {
     this.#subscription = subscription;
+    this.#group = subscription.group ?? `alone-${randomUUID()}`;
     this.#ports = ports;
     this.#topicOf = new Map(subscription.topics.map((topic) => [ports.topics.physical(topic), topic]));
     this.#handler = handler;
@@ -69,6 +77,8 @@ export class KafkaConsumer implements Consumer {
     );
     this.#watchdog = setInterval(() => this.#watch(), ports.settings.stallMs / 4);
     this.finished = this.#run();
+    this.started = Promise.race([this.#begun.promise, this.finished]);
+    this.started.catch(() => {});
     // A failure is reported to whoever waits on `finished` or `drained`; nobody waiting is no reason to end the process.
     this.finished.catch(() => {});
     this.#failure.promise.catch(() => {});
@@ -93,7 +103,14 @@ export class KafkaConsumer implements Consumer {
       this.#end();
       clearInterval(this.#watchdog);
       await this.#member?.dispose();
+      if (this.#subscription.group === undefined) await this.#forgetGroup();
     }
+  }
+
+  async #forgetGroup(): Promise<void> {
+    await this.#ports.topics
+      .forgetGroup(this.#group)
+      .catch((error: unknown) => this.#log('info', 'a group is left to expire', error));
   }
 
   #end(): void {
@@ -146,6 +163,7 @@ export class KafkaConsumer implements Consumer {
     try {
       await delay(delayMs);
       await this.#ensureTopics();
+      if (this.#subscription.group === undefined) await this.#beginAtEnd();
       if (this.#stopping) return;
       member = this.#createMember();
       this.#member = member;
@@ -156,16 +174,24 @@ export class KafkaConsumer implements Consumer {
     }
   }
 
+  /** Once: a member that replaces another goes on where that one was. */
+  async #beginAtEnd(): Promise<void> {
+    if (this.#anchored) return;
+    await this.#ports.commitEnds(this.#group, this.#subscription.topics);
+    this.#anchored = true;
+    this.#begun.resolve();
+  }
+
   async #ensureTopics(): Promise<void> {
     await Promise.all(this.#subscription.topics.map((topic) => this.#ports.topics.ensure(topic)));
   }
 
   #createMember(): GroupMember {
     const { topics, settings, kafka } = this.#ports;
-    const { group, maxBytes } = this.#subscription;
+    const { maxBytes } = this.#subscription;
     const member: GroupMember = new GroupMember({
       kafka: kafka(),
-      group: topics.physical(group),
+      group: topics.physical(this.#group),
       topics: [...this.#topicOf.keys()],
       maxBytes: Math.max(maxBytes, MIN_FETCH_BYTES),
       settings,
@@ -215,6 +241,7 @@ export class KafkaConsumer implements Consumer {
     }
     this.#memberId = memberId;
     this.#restarts = 0;
+    this.#begun.resolve();
     this.#regulate();
   }
 
@@ -256,11 +283,11 @@ export class KafkaConsumer implements Consumer {
   /** Handled is what was handled here, what the group has committed, and, as far as this member is concerned, the share of others. */
   async #drain(): Promise<void> {
     await this.#ensureTopics();
-    const { group, topics } = this.#subscription;
+    const { topics } = this.#subscription;
     const ends = (await Promise.all(topics.map((topic) => this.#ports.ends(topic)))).flat();
     while (!this.#stopping) {
       const progress = this.#progress.promise;
-      const committed = await this.#ports.topics.committed(group, topics);
+      const committed = await this.#ports.topics.committed(this.#group, topics);
       const isHandled = (end: PartitionEnds): boolean => {
         const lane = this.#lanes.get(nameOf(end));
         if (lane === undefined) return true;
@@ -272,6 +299,6 @@ export class KafkaConsumer implements Consumer {
   }
 
   #log(level: KafkaLogEntry['level'], message: string, error: unknown): void {
-    this.#ports.onLog({ level, message, details: { group: this.#subscription.group, error: String(error) } });
+    this.#ports.onLog({ level, message, details: { group: this.#group, error: String(error) } });
   }
 }

@@ -91,6 +91,11 @@ class KafkaEventLog implements EventLog {
       settings: { ...DEFAULT_GROUP_SETTINGS, ...this.#options.groups },
       topics: this.#topics,
       ends: (topic) => this.#ends(topic),
+      commitEnds: (group, topics) =>
+        this.#fetcher.commitEnds(
+          this.#topics.physical(group),
+          topics.map((topic) => this.#topics.physical(topic)),
+        ),
       counts: (stored) => this.#counts(stored),
       publish: (topic, message) => this.publish(topic, [message]),
       onLog: this.#options.onLog ?? (() => {}),

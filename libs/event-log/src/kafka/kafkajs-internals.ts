@@ -33,6 +33,13 @@ type FetchRequest = {
 };
 
 type Broker = {
+  offsetCommit(request: {
+    readonly groupId: string;
+    /** −1 and '' for whoever is no member. */
+    readonly groupGenerationId: number;
+    readonly memberId: string;
+    readonly topics: readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[];
+  }): Promise<unknown>;
   fetch(request: FetchRequest): Promise<{
     readonly responses: readonly { readonly partitions: readonly FetchedPartition[] }[];
   }>;
@@ -47,6 +54,7 @@ export type Cluster = {
   refreshMetadataIfNecessary(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
+  findGroupCoordinator(group: { groupId: string }): Promise<Broker>;
   findBroker(node: { nodeId: string }): Promise<Broker>;
   fetchTopicsOffset(
     topics: readonly { topic: string; partitions: readonly { partition: number }[]; fromBeginning: boolean }[],

@@ -89,6 +89,19 @@ export class PartitionFetcher {
     }));
   }
 
+  /** Commits the present ends of topics for a group that has no members yet: it will begin there. */
+  async commitEnds(group: string, topics: readonly string[]): Promise<void> {
+    const ends = await Promise.all(topics.map((topic) => this.ends(topic)));
+    const offsets = topics.map((topic, index) => ({
+      topic,
+      partitions: (ends[index] ?? []).map(({ partition, high }) => ({ partition, offset: String(high) })),
+    }));
+    await this.#retrying(async () => {
+      const coordinator = await this.#cluster.findGroupCoordinator({ groupId: group });
+      await coordinator.offsetCommit({ groupId: group, groupGenerationId: -1, memberId: '', topics: offsets });
+    });
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#cluster.disconnect();

@@ -51,6 +51,14 @@ export class TopicCatalogue {
     });
   }
 
+  /** A group that nobody will join again. */
+  async forgetGroup(group: string): Promise<void> {
+    await retrying(async () => {
+      const admin = await this.#connect();
+      await admin.deleteGroups([this.physical(group)]);
+    });
+  }
+
   /** Deletes the records of a partition below an offset. */
   async truncate(topic: string, partition: number, before: number): Promise<void> {
     await retrying(async () => {

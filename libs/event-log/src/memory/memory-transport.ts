@@ -77,6 +77,7 @@ class Topic {
     this.#consumer = consumer;
     for (const key of this.#lanes.keys()) this.#run(key);
     return {
+      started: Promise.resolve(),
       finished: consumer.finished,
       drained: () => Promise.race([this.#drained(), consumer.finished]),
       stop: async () => {

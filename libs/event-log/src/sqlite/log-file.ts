@@ -130,6 +130,16 @@ export class LogFile {
     });
   }
 
+  /** The offset behind the last record of a topic. */
+  end(topic: string): number {
+    return translated(this.#file, () => {
+      const row = this.#sql(
+        'SELECT max(records.id) AS last FROM records JOIN topics ON topics.id = topic WHERE name = ?',
+      ).get(topic);
+      return Number(row?.last ?? -1) + 1;
+    });
+  }
+
   committed(group: string, topic: string): number {
     const row = this.#sql(
       'SELECT next FROM offsets JOIN topics ON topics.id = topic WHERE consumers = ? AND name = ?',

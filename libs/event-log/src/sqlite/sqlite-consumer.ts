@@ -5,6 +5,7 @@ import type { LogFile } from './log-file.js';
 
 /** Reads on from the committed offsets, one batch at a time, always the topic whose next record is oldest. */
 export class SqliteConsumer implements Consumer {
+  readonly started = Promise.resolve();
   readonly finished: Promise<void>;
   readonly #log: LogFile;
   readonly #subscription: Subscription;
@@ -17,7 +18,10 @@ export class SqliteConsumer implements Consumer {
   constructor(log: LogFile, subscription: Subscription, handler: Handler, notify: () => void) {
     this.#log = log;
     this.#subscription = subscription;
-    this.#positions = new Map(subscription.topics.map((topic) => [topic, log.committed(subscription.group, topic)]));
+    const { group, topics } = subscription;
+    this.#positions = new Map(
+      topics.map((topic) => [topic, group === undefined ? log.end(topic) : log.committed(group, topic)]),
+    );
     this.#delivery = new Delivery(handler, subscription.retry, {
       publishDead: async (topic, message) => {
         log.transaction(() => log.add(topic, message));
@@ -65,7 +69,8 @@ export class SqliteConsumer implements Consumer {
         continue;
       }
       const commit = await this.#delivery.deliver(batch);
-      if (commit !== undefined) this.#log.commit(this.#subscription.group, batch.topic, commit);
+      const { group } = this.#subscription;
+      if (commit !== undefined && group !== undefined) this.#log.commit(group, batch.topic, commit);
     }
   }
 

@@ -68,7 +68,8 @@ class SqliteEventLog implements EventLog {
 
   consume(subscription: Subscription, handler: Handler): Consumer {
     for (const { group, topics } of this.#consumers.values()) {
-      const topic = topics.find((name) => group === subscription.group && subscription.topics.includes(name));
+      if (group === undefined || group !== subscription.group) continue;
+      const topic = topics.find((name) => subscription.topics.includes(name));
       if (topic !== undefined) throw new AppError('log/locked', `group ${group} has a consumer of ${topic} already`);
     }
     const consumer = new SqliteConsumer(this.#log, subscription, handler, () => this.#notify());

@@ -135,6 +135,33 @@ describe.skipIf(skipped !== '')(`the event log over Kafka ${skipped}`, () => {
       await one.stop();
     });
 
+    it('partitions of the same number go to the same member, so that it has all of a key in all topics', async () => {
+      const { log, second } = await openOwn({ topics: { partitions: 4 } });
+      const keys = Array.from({ length: 20 }, (_, index) => `key ${index}`);
+      const topics = [TOPIC, 'other.v1', 'third.v1'];
+      const wanted = subscription({ topics });
+      const seen = [new Set<string>(), new Set<string>()];
+      const consumers = [log, await second()].map((member, index) =>
+        member.consume(wanted, async ({ records }) => {
+          for (const { topic, key } of records) seen[index]?.add(`${key} ${topic}`);
+          return undefined;
+        }),
+      );
+      await Promise.all(consumers.map(({ started }) => started));
+      await Promise.all(consumers.map((consumer) => consumer.drained()));
+      for (const topic of topics) {
+        await log.publish(
+          topic,
+          keys.map((key) => message(key, 'x')),
+        );
+      }
+      await vi.waitFor(() => expect((seen[0]?.size ?? 0) + (seen[1]?.size ?? 0)).toBe(60), { timeout: 20_000 });
+      const places = keys.map((key) => seen.map((set) => topics.filter((topic) => set.has(`${key} ${topic}`)).length));
+      expect(places.every(([one, two]) => (one === 3 && two === 0) || (one === 0 && two === 3))).toBe(true);
+      expect(seen.every((set) => set.size > 0)).toBe(true);
+      await Promise.all(consumers.map((consumer) => consumer.stop()));
+    });
+
     it('a slow handler is not given more than it can hold, and its member stays in the group', async () => {
       const { log } = await openOwn({ groups: { sessionTimeoutMs: 1_500, heartbeatIntervalMs: 200 } });
       const large = Buffer.alloc(200_000);
