@@ -12,7 +12,6 @@ export class PatchInbox {
     this.#log = log;
     this.#consumer = log.consume(
       {
-        group: 'guest-runner-patches',
         topics: [TOPICS.patches],
         maxRecords: 256,
         maxBytes: 8 << 20,
@@ -68,6 +67,7 @@ export class PatchInbox {
     if (known) return known;
     const mailbox = new Mailbox();
     this.#guests.set(guestId, mailbox);
+    await this.#consumer.started;
     for await (const record of this.#log.read(TOPICS.patches, { key: guestId })) mailbox.add(fromMessage(record));
     return mailbox;
   }
