@@ -5,28 +5,31 @@ import { openKernelImages } from '@pvtrail/kernel-images';
 import { describe, expect, it } from 'vitest';
 import { Guest, parseElf } from '../src/index.js';
 
-const WORKLOAD = { nullsyscall: 0, pagefault: 1, fork: 2 } as const;
-const images = openKernelImages('native-64');
+const WORKLOAD = { nullsyscall: 0, pagefault: 1, fork: 2, timer: 5 } as const;
+const FOOTPRINT = { hot: 0, mixed: 1 } as const;
 const emulator = loadEmulatorKernel();
 const EVENT = 0x80000000;
 const ID = 0x00ffffff;
 
 interface Wanted {
+  readonly type: 'native' | 'xen';
   readonly stage: string;
   readonly workload: keyof typeof WORKLOAD;
+  readonly footprint?: keyof typeof FOOTPRINT;
 }
 
 /** Runs a guest to its end: a digest of everything recorded, blocks by address and bytes, because ids depend on the machine's past. */
-const traceOf = ({ stage, workload }: Wanted, machine: Machine | WebAssembly.Module) => {
+const traceOf = ({ type, stage, workload, footprint = 'hot' }: Wanted, machine: Machine | WebAssembly.Module) => {
   const hash = createHash('sha256');
   const guest = new Guest({
-    image: parseElf(images.elf(stage)),
+    image: parseElf(openKernelImages(`${type}-64`).elf(stage)),
+    guestType: type,
     machine,
     instructionBudget: 1e9,
     parameters: {
       ramBytes: 64 << 20,
       workload: WORKLOAD[workload],
-      footprint: 0,
+      footprint: FOOTPRINT[footprint],
       iterations: 1,
       seed: 1,
       userCodeBytes: 49152,
@@ -49,13 +52,18 @@ const traceOf = ({ stage, workload }: Wanted, machine: Machine | WebAssembly.Mod
   return { machine: guest.machine, digest: hash.digest('hex'), counters: guest.machine.counters };
 };
 
-describe('a machine that has run other guests', () => {
-  const last: Wanted = { stage: 'nopv', workload: 'fork' };
+describe.each<[name: string, last: Wanted]>([
+  ['native, fork', { type: 'native', stage: 'nopv', workload: 'fork' }],
+  ['native, timer mixed', { type: 'native', stage: 'nopv', workload: 'timer', footprint: 'mixed' }],
+  ['Xen, fork', { type: 'xen', stage: 'v2.6.29', workload: 'fork' }],
+  ['Xen, timer mixed', { type: 'xen', stage: 'v2.6.29', workload: 'timer', footprint: 'mixed' }],
+])('a machine that has run other guests (%s)', (_, last) => {
+  const { type, stage } = last;
   const fresh = traceOf(last, emulator);
 
   it('runs the next one as a new machine does', () => {
-    let { machine } = traceOf({ stage: 'nopv', workload: 'nullsyscall' }, emulator);
-    ({ machine } = traceOf({ stage: 'v2.6.29', workload: 'pagefault' }, machine));
+    let { machine } = traceOf({ type, stage, workload: 'nullsyscall' }, emulator);
+    ({ machine } = traceOf({ type, stage: 'v2.6.29', workload: 'pagefault' }, machine));
     const again = traceOf(last, machine);
     expect(again.digest).toBe(fresh.digest);
     expect(again.counters.instructions).toBe(fresh.counters.instructions);
