@@ -1,15 +1,6 @@
 import type { Metric } from '@pvtrail/analysis';
 import { STAGES } from '@pvtrail/contracts';
-import {
-  BASE,
-  type ComparisonRow,
-  type CycleRow,
-  FIXED,
-  type FleetReport,
-  SERIES,
-  SUMMARY,
-  summaryRow,
-} from '@pvtrail/reporting';
+import { BASE, type ComparisonRow, FIXED, type FleetReport, SERIES, SUMMARY, summaryRow } from '@pvtrail/reporting';
 import { COLUMNS, compactTable } from './compact-table.js';
 import { concerns, metricTable, overheadTable, percent, STAGE_HEADS, share } from './comparison.js';
 import { contributionTable } from './contributions.js';
@@ -45,31 +36,37 @@ const answerTable = (rows: readonly ComparisonRow[]): string => {
   return table.toString();
 };
 
-const cycleText = (cycles: readonly CycleRow[]): string => {
+const cycleText = ({ cycles, guest }: FleetReport): string => {
   const rows = cycles.filter(({ stage }) => stage === SERIES || stage === FIXED);
   const removed = rows.map(({ stage, removed: { half, double } }) => `${stage} ${share(half)} and ${share(double)}`);
   const flips = rows.filter((row) => row.flips).map(({ stage }) => stage);
   return [
-    `Removed in cycles when the costs of misses and the like are halved and doubled: ${removed.join(', ')}.`,
+    `Removed in cycles${guest === 'native' ? '' : ", the hypervisor's included,"} when the costs of misses and the like are halved and doubled: ${removed.join(', ')}.`,
     ...flips.map((stage) => `Whether ${stage} is cheaper than v2.6.29 at all depends on these costs.`),
   ].join(' ');
 };
 
 const guestName = ({ guest, bits }: FleetReport): string => `${guest} ${bits} bit`;
 
-const removedText = (removed: number | null | undefined): string =>
-  removed !== null && removed !== undefined && removed < 0
-    ? `added ${share(-removed)} to`
-    : `removed ${share(removed)} of`;
+/** What the series did to the overhead: both removed, both added, or one of each. */
+const effectText = (instructions: number | null | undefined, cycles: number | null | undefined): string => {
+  const added = [instructions, cycles].map((removed) => (removed ?? 0) < 0);
+  const size = (removed: number | null | undefined): string =>
+    share(removed === null || removed === undefined ? removed : Math.abs(removed));
+  const verb = (adds: boolean | undefined): string => (adds ? 'added' : 'removed');
+  const of = added[0] ? 'to' : 'of';
+  const second = added[0] === added[1] ? '' : `${verb(added[1])} `;
+  return `The series ${verb(added[0])} ${size(instructions)} ${of} what paravirt costs this kernel in instructions, and ${second}${size(cycles)} in cycles.`;
+};
 
 /** What the series did, beside what its posting says, and why. */
 const answerText = (report: FleetReport): string => {
-  const { rows, claim, cycles } = report;
+  const { rows, claim } = report;
   const claimed = `${100 * claim.share} %`;
   return [
     wrapped(
-      `The series ${removedText(claim.measured.instructions)} what paravirt costs this kernel in instructions, and ` +
-        `${removedText(claim.measured.guestCycles)} what it costs in cycles. Its posting of January 2009 says: about ${claimed} removed, most visibly in L2 references.`,
+      `${effectText(claim.measured.instructions, claim.measured.guestCycles)} ` +
+        `Its posting of January 2009 says: about ${claimed}${report.guest === 'native' ? '' : ' removed from native kernels'}, most visibly in L2 references.`,
     ),
     '',
     answerTable(rows),
@@ -79,7 +76,7 @@ const answerText = (report: FleetReport): string => {
     ),
     '',
     wrapped(report.guest === 'native' ? nativeReason(report) : hypervisorReason(report)),
-    wrapped(cycleText(cycles)),
+    wrapped(cycleText(report)),
   ].join('\n');
 };
 
