@@ -1,4 +1,5 @@
 import type { Workload } from '@pvtrail/contracts';
+import { kafkaLog } from './kafka-log.js';
 import { analyse, encode, execute, type Figures, pipeline, plainLoop, record, start } from './measures.js';
 
 export interface Benchmark {
@@ -16,6 +17,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   { name: 'encode', perWorkload: true, run: encode },
   { name: 'analyse', perWorkload: true, run: analyse },
   { name: 'pipeline', perWorkload: true, run: pipeline },
+  { name: 'kafka-log', perWorkload: false, run: kafkaLog },
   { name: 'start', perWorkload: false, run: start },
 ];
 
@@ -33,6 +35,13 @@ export const UNITS: Readonly<Record<string, string>> = {
   'analyse.mips': 'M instructions/s',
   'pipeline.mips': 'M instructions/s',
   'trace.bytesPerInstruction': 'byte/instruction',
+  'kafka.publish.100kB': 'MB/s',
+  'kafka.publish.256kB': 'MB/s',
+  'kafka.publish.1MB': 'MB/s',
+  'kafka.consume.100kB': 'MB/s',
+  'kafka.consume.256kB': 'MB/s',
+  'kafka.consume.1MB': 'MB/s',
+  'kafka.log.latencyP99Ms': 'ms',
   'start.seconds': 's',
   'start.maxRssMiB': 'MiB',
 };

@@ -57,7 +57,7 @@ const resultsOf = ({ name }: Benchmark, workload: string | undefined): Result[] 
   });
   return Object.keys(runs[0]?.figures ?? {}).map((figure) => {
     const figureOf = ({ figures }: (typeof runs)[number]): number => figures[figure] ?? Number.NaN;
-    const isRate = figure.endsWith('.mips');
+    const isRate = name !== 'plain-loop' && (UNITS[figure] ?? '').endsWith('/s');
     return {
       name: figure,
       ...(workload === undefined ? {} : { workload }),
