@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { type ServerLocation, serverLocationFrom } from '@pvtrail/column-store';
+import { TOPICS } from '@pvtrail/contracts';
 import type { KafkaLogOptions } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
 import { z } from 'zod';
@@ -45,6 +46,8 @@ const schemaFor = (defaultPort: number) =>
       KAFKA_SASL_PASSWORD_FILE: file,
       KAFKA_PARTITIONS: count.max(10_000).optional(),
       KAFKA_REPLICATION: count.max(100).optional(),
+      // A guest can be executed again, so its chunks need not outlive a longer stop of the analysis.
+      KAFKA_TRACE_RETENTION_HOURS: count.default(72),
       PVTRAIL_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
       PVTRAIL_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(defaultPort),
       PVTRAIL_WORKERS: count.max(1024).default(os.availableParallelism()),
@@ -89,6 +92,10 @@ const kafkaOf = (env: Parsed): ServiceConfiguration['kafka'] => {
   return {
     brokers: env.KAFKA_BROKERS.split(',').map((broker) => broker.trim()),
     topics: given({ partitions: env.KAFKA_PARTITIONS, replicationFactor: env.KAFKA_REPLICATION }),
+    // Chunks are compressed already; events are kept for ever, because state is rebuilt from them.
+    topicsByName: {
+      [TOPICS.trace]: { retentionMs: env.KAFKA_TRACE_RETENTION_HOURS * 3_600_000, compression: 'none' },
+    },
     ...given({
       prefix: env.KAFKA_PREFIX,
       tls: env.KAFKA_TLS || ca !== undefined ? given({ ca, cert, key }) : undefined,
