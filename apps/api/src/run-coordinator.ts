@@ -19,7 +19,7 @@ import {
 import type { Batch, Consumer, EventLog, LogRecord } from '@pvtrail/event-log';
 import { imageSetOf, openKernelImages } from '@pvtrail/kernel-images';
 import { AppError, type Digest } from '@pvtrail/primitives';
-import { processing, withSpan } from '@pvtrail/telemetry';
+import { continuing, processing, withSpan } from '@pvtrail/telemetry';
 import { RunProjection, type RunStatus } from './run-projection.js';
 
 export interface PlannedGuest {
@@ -184,7 +184,10 @@ export class RunCoordinator {
     for (const topic of [TOPICS.runs, TOPICS.guests]) {
       for await (const record of this.#log.read(topic)) this.#projection.apply(record);
     }
-    for (const { runId, state } of this.#projection.statuses()) if (state === 'running') await this.#goOn(runId);
+    for (const { runId, state } of this.#projection.statuses()) {
+      if (state !== 'running') continue;
+      await continuing(this.#projection.traceparent(runId), () => this.#goOn(runId));
+    }
   }
 
   /** Requests what a process that died between two requests did not, and ends what it did not end. */

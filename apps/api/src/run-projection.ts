@@ -18,7 +18,14 @@ export interface RunStatus {
 type GuestEnd = 'finished' | 'failed';
 
 interface Run {
-  request: { readonly fleet: FleetSpec; readonly guests: readonly GuestId[]; readonly time: string } | undefined;
+  request:
+    | {
+        readonly fleet: FleetSpec;
+        readonly guests: readonly GuestId[];
+        readonly time: string;
+        readonly traceparent: string | undefined;
+      }
+    | undefined;
   outcome: { readonly state: Exclude<RunState, 'running'>; readonly time: string } | undefined;
   readonly ended: Map<GuestId, GuestEnd>;
   /** Guests whose own request is in the log. */
@@ -79,6 +86,11 @@ export class RunProjection {
     return this.#runs.get(runId)?.request?.fleet;
   }
 
+  /** The trace context of the run's request. */
+  traceparent(runId: RunId): string | undefined {
+    return this.#runs.get(runId)?.request?.traceparent;
+  }
+
   wasRequested(runId: RunId, guest: GuestId): boolean {
     return this.#runs.get(runId)?.requested.has(guest) ?? false;
   }
@@ -97,9 +109,9 @@ export class RunProjection {
   }
 
   #change(run: Run, event: AnyEvent): void {
-    const { time } = event;
+    const { time, traceparent } = event;
     if (event.type === 'RunRequested') {
-      run.request = { fleet: event.payload.fleet, guests: event.payload.guests, time };
+      run.request = { fleet: event.payload.fleet, guests: event.payload.guests, time, traceparent };
       run.outcome = undefined;
     } else if (event.type === 'GuestAnalysed') run.ended.set(event.payload.guestId, event.payload.state);
     else if (isOutcome(event.type)) run.outcome = { state: OUTCOMES[event.type], time };

@@ -1,4 +1,5 @@
+export { tracedRequests } from './http.js';
 export { delivering, type MessagingSystem, processing, processingBatch, sending } from './messaging.js';
 export { chunkAnalysed, chunkProduced, unitStored } from './metrics.js';
-export { annotate, currentTraceparent, type Links, linksHere, withSpan } from './spans.js';
+export { annotate, continuing, currentTraceparent, type Links, linksHere, withSpan } from './spans.js';
 export { startTelemetry, type Telemetry } from './start-telemetry.js';

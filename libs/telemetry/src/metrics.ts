@@ -75,6 +75,10 @@ export const measureStep = async <T>(name: SpanName, work: () => Promise<T>): Pr
   return ending(work, measured);
 };
 
+/** An HTTP request that began at `start` of `performance.now()` has its response. */
+export const measureRequest = (start: number, attributes: Attributes): void =>
+  record(INSTRUMENTS.requestDuration, secondsSince(start), attributes);
+
 /** Measures the sending of messages. */
 export const measureSending = <T>(attributes: Attributes, messages: number, work: () => Promise<T>): Promise<T> =>
   measureMessages(INSTRUMENTS.sentMessages, INSTRUMENTS.sendDuration, attributes, messages, work);

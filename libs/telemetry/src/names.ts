@@ -44,6 +44,14 @@ export const MESSAGING = {
   errorType: 'error.type',
 } as const;
 
+/** Semantic conventions for HTTP, version 1.45.0. */
+export const HTTP = {
+  method: 'http.request.method',
+  route: 'http.route',
+  status: 'http.response.status_code',
+  path: 'url.path',
+} as const;
+
 /** Semantic conventions for CloudEvents, version 1.45.0. */
 export const CLOUD_EVENTS = {
   id: 'cloudevents.event_id',
@@ -55,12 +63,13 @@ export const CLOUD_EVENTS = {
 /** An instrument's name, its unit in UCUM, and what it measures. */
 export type Instrument = readonly [name: string, unit: string, description: string];
 
-/** Names that begin with `messaging` are those of the semantic conventions, version 1.45.0. */
+/** Names that begin with `messaging` or `http` are those of the semantic conventions, version 1.45.0. */
 export const INSTRUMENTS = {
   sentMessages: ['messaging.client.sent.messages', '{message}', 'Messages that the producer tried to send'],
   sendDuration: ['messaging.client.operation.duration', 's', 'Time to send messages'],
   consumedMessages: ['messaging.client.consumed.messages', '{message}', 'Messages delivered to the application'],
   processDuration: ['messaging.process.duration', 's', 'Time to process a message'],
+  requestDuration: ['http.server.request.duration', 's', 'Time from a request to the end of its response'],
   stepDuration: ['pvtrail.step.duration', 's', 'Time that a step took, by the name of its span'],
   producedChunks: ['pvtrail.chunks.produced', '{chunk}', 'Trace chunks sent by the guest runner'],
   producedInstructions: ['pvtrail.instructions.produced', '{instruction}', 'Retired instructions in the chunks sent'],

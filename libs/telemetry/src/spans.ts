@@ -33,6 +33,10 @@ export const withSpan = <T>(
   return inSpan(tracer().startSpan(name, options), context.active(), () => measureStep(name, work));
 };
 
+/** Goes on with the trace that a `traceparent` names, as after a restart; without one the work begins a trace of its own. */
+export const continuing = <T>(traceparent: string | undefined, work: () => T): T =>
+  context.with(contextOf(traceparent), work);
+
 /** Attributes for the active span that are known only after it began. */
 export const annotate = (attributes: SpanAttributes): void => {
   trace.getActiveSpan()?.setAttributes(fullNames(attributes));

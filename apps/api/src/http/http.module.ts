@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
 import { StoredAnswers } from '@pvtrail/reporting';
+import { tracedRequests } from '@pvtrail/telemetry';
 import { ApiModule } from '../api.module.js';
 import type { RunCoordinatorOptions } from '../run-coordinator.js';
 import { TokenGuard } from './access.js';
@@ -43,8 +44,9 @@ export class HttpModule {
   }
 }
 
-/** Limits that hold before a controller sees a request. */
+/** Tracing, and limits that hold before a controller sees a request. */
 export const configureHttp = (app: NestExpressApplication): void => {
+  app.use(tracedRequests());
   app.useBodyParser('json', { limit: MAX_BODY });
   app.set('query parser', 'simple');
 };
