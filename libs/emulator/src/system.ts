@@ -331,6 +331,7 @@ export class SystemUnit {
             [Mnemonic.Sysexit, () => of32.systemExit()],
             [Mnemonic.Retf, (insn) => of32.farReturn(insn)],
             [Mnemonic.Jmp, (insn) => of32.farJump(insn)],
+            ...FAR_POINTERS.map((mnemonic) => [mnemonic, () => of32.refuseFarPointer()] as const),
           ]
         : [
             [Mnemonic.Iretq, () => of64.interruptReturn()],
@@ -460,6 +461,9 @@ const deliver = ({ address, next }: Insn, vector: number): SystemResult => ({
   kind: 'deliver',
   delivery: { vector, errorCode: 0, cause: 'software', lengthBytes: next - address },
 });
+
+/** Calls through far pointers, and loads of them. */
+const FAR_POINTERS = [Mnemonic.Call, Mnemonic.Les, Mnemonic.Lds, Mnemonic.Lfs, Mnemonic.Lgs, Mnemonic.Lss] as const;
 
 const debugField = (register: number): StateField => {
   const field = DEBUG_FIELDS[register];

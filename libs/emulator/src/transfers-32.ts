@@ -61,6 +61,10 @@ export class Transfers32 {
     cpu.rip = BigInt(to.offset);
   }
 
+  refuseFarPointer(): never {
+    throw lacks('calls far or loads a far pointer');
+  }
+
   /** lret, to the same ring or an outer one. */
   farReturn({ operands: [released], stackIncrement }: Insn): void {
     const extra = released?.kind === 'immediate' ? Number(BigInt.asUintN(16, released.value)) : 0;

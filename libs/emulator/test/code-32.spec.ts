@@ -49,10 +49,31 @@ describe('32-bit code', () => {
     expect(marked([0x31, 0xc0, 0x48, 0x83, 0xc0, 0x03]).exit).toEqual({ kind: 'marker', code: 2 });
   });
 
-  it('computes addresses in 16 bits where a prefix asks for it', () => {
-    // mov ebx, 0x1fffe; mov esi, 4; lea eax, [bx + si + 1]
-    const code = [0xbb, 0xfe, 0xff, 1, 0, 0xbe, 4, 0, 0, 0, 0x67, 0x8d, 0x40, 0x01];
-    expect(marked(code).exit).toEqual({ kind: 'marker', code: 3 });
+  // ModRM of 16-bit addresses (SDM vol. 2, table 2-1), with bx = 0xfffe, bp = 0x100, si = 4, di = 0x20 below other upper halves
+  it.each([
+    ['bx + si + 1', [0x40, 0x01], 3],
+    ['bx + di', [0x01], 0x1e],
+    ['bp + si - 1', [0x42, 0xff], 0x103],
+    ['bp + di', [0x03], 0x120],
+    ['si', [0x04], 4],
+    ['di + 0x1234', [0x85, 0x34, 0x12], 0x1254],
+    ['0x8765', [0x06, 0x65, 0x87], 0x8765],
+    ['bp + 2', [0x46, 0x02], 0x102],
+    ['bx', [0x07], 0xfffe],
+  ])('computes 16-bit addresses where a prefix asks for it: %s', (_, operand, address) => {
+    const registers = [
+      ...[0xbb, 0xfe, 0xff, 1, 0],
+      ...[0xbd, 0, 1, 2, 0],
+      ...[0xbe, 4, 0, 3, 0],
+      ...[0xbf, 0x20, 0, 4, 0],
+    ];
+    expect(marked([...registers, 0x67, 0x8d, ...operand]).exit).toEqual({ kind: 'marker', code: address });
+  });
+
+  it('reads and writes at 16-bit addresses', () => {
+    // mov bx, 0x7000; mov dword [bx + 4], 11; mov eax, [bx + 4]
+    const code = [0x66, 0xbb, 0, 0x70, 0x67, 0xc7, 0x47, 0x04, 11, 0, 0, 0, 0x67, 0x8b, 0x47, 0x04];
+    expect(marked(code).exit).toEqual({ kind: 'marker', code: 11 });
   });
 
   it('has no transfers of 16 bits: a near return that cuts eip ends the guest, with its bytes', () => {

@@ -242,6 +242,10 @@ describe('a segment', () => {
     ['a data segment with a base in es', [...load(ES, 0xd8)], /not flat into es/],
     ['a segment that cannot be written', [...load(FS, 0x60)], /cannot be written/],
     ['a far jump through memory', [0xff, 0x2d, ...le32(0x12000)], /jumps far through memory/],
+    ['a far call', [0x9a, ...le32(CODE_AT), 0x60, 0], /calls far/],
+    ['a far call through memory', [0xff, 0x1d, ...le32(0x12000)], /calls far/],
+    ['a far pointer to es', [0xc4, 0x05, ...le32(0x12000)], /loads a far pointer/],
+    ['a far pointer to ss', [0x0f, 0xb2, 0x25, ...le32(0x12000)], /loads a far pointer/],
     ['paging switched off', [0x31, 0xc0, 0x0f, 0x22, 0xc0, ...MARKER], /(protection|paging)/],
   ] as const)('machine does not go on with what it lacks: %s', (_, code, message) => {
     expect(ringMachine(code, { cpl: 0 }).run()).toMatchObject({

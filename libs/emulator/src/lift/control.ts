@@ -332,7 +332,7 @@ const systemExit = (e: FunctionEmitter): void => {
 export const endBlock = (e: FunctionEmitter, block: DecodedBlock, exits: Exits): void => {
   const { kind } = block.shape.end;
   if (NEAR.has(kind) && isNarrow(e)) {
-    e.endInSystem();
+    e.endInFault(UNDEFINED_OPCODE);
     return;
   }
   switch (kind) {
