@@ -1,6 +1,7 @@
 import type { Workload } from '@pvtrail/contracts';
 import { kafkaLog } from './kafka-log.js';
 import { analyse, encode, execute, type Figures, pipeline, plainLoop, record, start } from './measures.js';
+import { storeUnits } from './store-measure.js';
 
 export interface Benchmark {
   readonly name: string;
@@ -16,6 +17,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   { name: 'record', perWorkload: true, run: record },
   { name: 'encode', perWorkload: true, run: encode },
   { name: 'analyse', perWorkload: true, run: analyse },
+  { name: 'store', perWorkload: false, run: storeUnits },
   { name: 'pipeline', perWorkload: true, run: pipeline },
   { name: 'kafka-log', perWorkload: false, run: kafkaLog },
   { name: 'start', perWorkload: false, run: start },
@@ -34,6 +36,8 @@ export const UNITS: Readonly<Record<string, string>> = {
   'compress.mips': 'M instructions/s',
   'analyse.mips': 'M instructions/s',
   'pipeline.mips': 'M instructions/s',
+  'store.unitMs': 'ms',
+  'store.unitCpuMs': 'ms of CPU',
   'trace.bytesPerInstruction': 'byte/instruction',
   'kafka.publish.100kB': 'MB/s',
   'kafka.publish.256kB': 'MB/s',

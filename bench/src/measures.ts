@@ -7,27 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { BlockDescriptions, DEFAULT_CONFIGURATION, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import type { Workload } from '@pvtrail/contracts';
-import { ENCODER_AREA, type Machine, type RawSink } from '@pvtrail/emulator';
-import { digestOf } from '@pvtrail/primitives';
-import {
-  DECODER_WORK_BYTES,
-  type EncodedChunk,
-  openChunk,
-  sealChunk,
-  TraceDecoder,
-  TraceEncoder,
-} from '@pvtrail/trace';
+import type { Machine, RawSink } from '@pvtrail/emulator';
+import { DECODER_WORK_BYTES, openChunk, TraceDecoder } from '@pvtrail/trace';
 import { loadTraceKernel } from '@pvtrail/trace/node';
+import { encodedTrace } from './encoded-trace.js';
+import { seconds } from './seconds.js';
 import { catalogue, finishWorkload, startedGuest } from './workload-guest.js';
 
 /** Figures of one run, by name. `…mips`: million guest instructions per second. */
 export type Figures = Readonly<Record<string, number>>;
-
-const seconds = (task: () => void): number => {
-  const begin = performance.now();
-  task();
-  return (performance.now() - begin) / 1000;
-};
 
 const PLAIN_LOOP_TURNS = 400_000_000;
 
@@ -78,32 +66,6 @@ export const execute = (workload: Workload, iterations: number): Figures => {
 export const record = (workload: Workload, iterations: number): Figures => {
   const { cold, warm } = executed(workload, iterations, () => {});
   return { 'record.mips': warm, 'record.cold.mips': cold };
-};
-
-/** The chunks of a guest from its boot on, with the time spent in the encoder and the compressor alone. */
-const encodedTrace = (workload: Workload, iterations: number) => {
-  const sealed: Uint8Array[] = [];
-  const time = { encode: 0, compress: 0 };
-  let encoder: TraceEncoder | undefined;
-  const seal = (chunks: readonly EncodedChunk[]): void => {
-    time.compress += seconds(() => sealed.push(...chunks.map((chunk) => sealChunk(chunk))));
-  };
-  const guest = startedGuest(workload, iterations, (columns, { memory, blocks }) => {
-    let chunks: readonly EncodedChunk[] = [];
-    time.encode += seconds(() => {
-      encoder ??= new TraceEncoder({
-        kernel: loadTraceKernel(),
-        memory,
-        workBase: ENCODER_AREA.offset,
-        guest: digestOf('bench'),
-      });
-      chunks = encoder.append(columns, blocks);
-    });
-    seal(chunks);
-  });
-  finishWorkload(guest);
-  if (encoder !== undefined) seal([encoder.finish()]);
-  return { sealed, time, instructions: guest.instructions };
 };
 
 export const encode = (workload: Workload, iterations: number): Figures => {

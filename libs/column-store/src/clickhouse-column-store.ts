@@ -13,7 +13,6 @@ import { migrate } from './migrate.js';
 import { openDatabase, type StoreLocation } from './open-database.js';
 import type { ColumnStore, CommittedUnit, EndedGuest, ResumePoint, RunRow, Unit } from './port.js';
 import {
-  begunSql,
   type ComparisonQuery,
   type ContributionQuery,
   checkpointSql,
@@ -39,20 +38,15 @@ import {
   fromRunRow,
   type GuestProgress,
   STORE_SCHEMA_VERSION,
-  toCommitRow,
   toCount,
   toEventRow,
   toGuestRow,
-  toUnitRows,
-  UNIT_TABLES,
+  toUnitRow,
 } from './rows.js';
 import { texts } from './sql-text.js';
 
-/**
- * Everything that has rows of a guest, in the order in which they are removed: the commit rows first, because without them the rest
- * counts no more, then against the order of the inserts.
- */
-const GUEST_TABLES = ['units', 'guests', ...UNIT_TABLES.toReversed()] as const;
+/** What has rows of a guest; its end first: what is left when a removal dies is a guest that was interrupted. */
+const GUEST_TABLES = ['guests', 'units'] as const;
 /** Ids that one IN list or delete takes; keeps statements well below max_query_size (256 KiB). */
 const IDS_PER_STATEMENT = 2_000;
 
@@ -66,9 +60,8 @@ const tokenOf = (guest: GuestId, { generation }: GuestProgress, rest: string): s
 /**
  * The store over any ClickHouse.
  *
- * Two things keep a unit that died half-way from being stored twice. Each insert has a token (guest, generation, unit, schema
- * version, table), and the tables drop a token that they have seen within their window. And what an earlier process left without
- * a commit row is found when this one turns to the guest, so that those inserts are left out however long ago they were.
+ * A unit is one row of one insert, so it is stored or not. Its insert has a token (guest, generation, unit, schema version), and
+ * the table drops a token that it has seen within its window: an insert whose answer was lost may be repeated.
  */
 class ClickHouseColumnStore implements ColumnStore {
   readonly #database: Database;
@@ -82,15 +75,10 @@ class ClickHouseColumnStore implements ColumnStore {
   async insertUnit(unit: Unit): Promise<'inserted' | 'known'> {
     const { guestId, unit: number } = unit;
     const progress = this.#progress.get(guestId) ?? (await this.#readProgress(guestId));
-    const { units, present } = progress;
+    const { units } = progress;
     if (number < units) return 'known';
     if (number > units) throw new RangeError(`unit ${number} of guest ${guestId}, whose next is ${units}`);
-    const rows = toUnitRows(unit);
-    for (const table of UNIT_TABLES) {
-      if (present.has(`${table}/${number}`)) continue;
-      await this.#database.insert(table, rows[table], tokenOf(guestId, progress, `${number}/${table}`));
-    }
-    await this.#database.insert('units', [toCommitRow(unit)], tokenOf(guestId, progress, `${number}/units`));
+    await this.#database.insert('units', [toUnitRow(unit)], tokenOf(guestId, progress, String(number)));
     this.#progress.set(guestId, { ...progress, units: units + 1 });
     return 'inserted';
   }
@@ -196,27 +184,14 @@ class ClickHouseColumnStore implements ColumnStore {
       this.#database.query(committedSql(guest)),
       this.#database.query(generationsSql([guest])),
     ]);
-    const units = toCount(committed?.units);
     const progress = {
-      units,
+      units: toCount(committed?.units),
       nextChunk: toCount(committed?.nextChunk),
       complete: committed?.complete === true,
       generation: toCount(removed?.generation ?? 0),
-      present: await this.#begunAfter(guest, units),
     };
     this.#progress.set(guest, progress);
     return progress;
-  }
-
-  /** In the order of the inserts: when a table has nothing, those after it have nothing. */
-  async #begunAfter(guest: GuestId, units: number): Promise<Set<string>> {
-    const present = new Set<string>();
-    for (const table of UNIT_TABLES) {
-      const rows = await this.#database.query(begunSql(table, guest, units));
-      if (rows.length === 0) break;
-      for (const { unit } of rows) present.add(`${table}/${toCount(unit)}`);
-    }
-    return present;
   }
 }
 

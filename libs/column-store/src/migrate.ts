@@ -51,7 +51,10 @@ const refuseDifferences = (
       throw new AppError('store/schema-mismatch', `the store has migration ${name}, which this program does not know`);
     }
     if (migration.checksum !== checksum) {
-      throw new AppError('store/schema-mismatch', `migration ${name} has changed since it was applied`);
+      throw new AppError(
+        'store/schema-mismatch',
+        `migration ${name} has changed since it was applied; with another data folder, the same commands compute everything again`,
+      );
     }
   }
 };

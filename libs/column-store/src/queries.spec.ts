@@ -2,7 +2,6 @@ import fs from 'node:fs';
 import { guestIdOf, runIdOf } from '@pvtrail/contracts';
 import { describe, expect, it } from 'vitest';
 import {
-  begunSql,
   committedSql,
   comparisonSql,
   contributionsSql,
@@ -52,7 +51,6 @@ const STATEMENTS: Record<string, string> = {
   footprints: footprintsSql(run),
   events: eventsSql(run),
   committed: committedSql(guest),
-  begun: begunSql('chunks', guest, 3),
   generations: generationsSql([guest]),
 };
 

@@ -24,9 +24,6 @@ export type ContributionQuery = Omit<GuestFilter, 'stages'> & {
   readonly limit: number;
 };
 
-/** Rows of a unit count once its commit row is there. */
-const COMMITTED = '(statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)';
-
 const MAPS = ['privileged', 'interrupts', 'exceptions', 'traps'] as const;
 const LEDGER = ['ledgerSaves', 'ledgerRestores', 'ledgerNotSaves', 'ledgerFoldedSaves', 'ledgerStackMoves'] as const;
 
@@ -60,7 +57,7 @@ const from = (table: string, filter: GuestFilter): string =>
   [
     `FROM ${table} AS statistics`,
     'INNER JOIN guests ON guests.guest = statistics.guest',
-    `WHERE ${[...conditions(filter), COMMITTED].join('\n  AND ')}`,
+    `WHERE ${conditions(filter).join('\n  AND ')}`,
   ].join('\n');
 
 const dimensions = (by: readonly Dimension[]): string[] =>
@@ -124,7 +121,7 @@ export const contributionsSql = ({ of, metric, before, after, limit, ...filter }
 
 /** Sizes and variety of what each finished guest of a run executed in its measured region. */
 export const footprintsSql = (run: RunId): string => {
-  const ofRun = `guest IN (SELECT guest FROM guests WHERE run = ${text(run)})\n    AND (guest, unit) IN (SELECT guest, unit FROM units)`;
+  const ofRun = `guest IN (SELECT guest FROM guests WHERE run = ${text(run)})`;
   return `WITH
   totals AS (
     SELECT
@@ -209,19 +206,13 @@ WHERE guest = ${text(guest)}
   AND unit = ${Math.trunc(unit)}
 LIMIT 1`;
 
-/** How far a guest is committed. Its units have no gaps, so a count and maxima tell all. */
+/** How many units of a guest are stored. They have no gaps, so a count and maxima tell all. */
 export const committedSql = (guest: GuestId): string => `SELECT
   count() AS units,
   max(firstChunk + chunks) AS nextChunk,
   max(last) AS complete
 FROM units
 WHERE guest = ${text(guest)}`;
-
-/** Units of a guest, from one on, of which a table has rows; none of them is committed. */
-export const begunSql = (table: string, guest: GuestId, unit: number): string => `SELECT DISTINCT unit
-FROM ${table}
-WHERE guest = ${text(guest)}
-  AND unit >= ${Math.trunc(unit)}`;
 
 /** How often guests were removed; those that never were are left out. */
 export const generationsSql = (guests: readonly GuestId[]): string => `SELECT guest, max(generation) AS generation

@@ -5,20 +5,9 @@ import type { CommittedUnit, EndedGuest, RunRow, Unit } from './port.js';
 import type { MachineEventRow, PrivilegedRow } from './statistics.js';
 
 /** Bumped when the meaning of a stored figure changes; part of every deduplication token. */
-export const STORE_SCHEMA_VERSION = 1;
+export const STORE_SCHEMA_VERSION = 2;
 
 type Row = Readonly<Record<string, unknown>>;
-
-/** The tables of a unit in the order of their inserts; `units`, the commit row, comes after them. */
-export const UNIT_TABLES = [
-  'chunks',
-  'unit_totals',
-  'function_statistics',
-  'site_statistics',
-  'op_statistics',
-  'cause_statistics',
-] as const;
-export type UnitTable = (typeof UNIT_TABLES)[number];
 
 const privilegedOf = (rows: readonly PrivilegedRow[], mode: string): Record<string, number> =>
   Object.fromEntries(rows.filter((row) => row.mode === mode).map(({ kind, count }) => [kind, count]));
@@ -40,23 +29,30 @@ const totalsRows = ({ totals, privileged, events, ledger }: Unit['statistics']):
     ledgerFoldedSaves: ledger.foldedSaves,
     ledgerStackMoves: ledger.stackMoves,
   },
-  { mode: 'user', ...totals.user, privileged: privilegedOf(privileged, 'user') },
+  {
+    mode: 'user',
+    ...totals.user,
+    privileged: privilegedOf(privileged, 'user'),
+    interrupts: {},
+    exceptions: {},
+    traps: {},
+    ledgerSaves: 0,
+    ledgerRestores: 0,
+    ledgerNotSaves: 0,
+    ledgerFoldedSaves: 0,
+    ledgerStackMoves: 0,
+  },
 ];
 
-/** The rows of a unit by table, each with its guest and unit. */
-export const toUnitRows = ({ guestId, unit, chunks, statistics }: Unit): Record<UnitTable, Row[]> => {
-  const keyed = (rows: readonly object[]): Row[] => rows.map((row) => ({ guest: guestId, unit, ...row }));
-  return {
-    chunks: keyed(chunks),
-    unit_totals: keyed(totalsRows(statistics)),
-    function_statistics: keyed(statistics.perFunction),
-    site_statistics: keyed(statistics.perSite),
-    op_statistics: keyed(statistics.perOp),
-    cause_statistics: keyed(statistics.perCause),
-  };
+/** Arrays of the values that rows of one shape have under each name: `group.name`. */
+const columnsOf = (group: string, rows: readonly object[]): Row => {
+  const records = rows as readonly Row[];
+  const names = Object.keys(records[0] ?? {});
+  return Object.fromEntries(names.map((name) => [`${group}.${name}`, records.map((row) => row[name])]));
 };
 
-export const toCommitRow = ({ guestId, unit, chunks, checkpoint, last }: Unit): Row => ({
+/** The one row of a unit. */
+export const toUnitRow = ({ guestId, unit, chunks, statistics, checkpoint, last }: Unit): Row => ({
   guest: guestId,
   unit,
   schemaVersion: STORE_SCHEMA_VERSION,
@@ -65,6 +61,12 @@ export const toCommitRow = ({ guestId, unit, chunks, checkpoint, last }: Unit): 
   instructions: chunks.reduce((sum, { instructions }) => sum + instructions, 0),
   last,
   checkpoint: Buffer.from(checkpoint.buffer, checkpoint.byteOffset, checkpoint.byteLength).toString('base64'),
+  ...columnsOf('perChunk', chunks),
+  ...columnsOf('perMode', totalsRows(statistics)),
+  ...columnsOf('perFunction', statistics.perFunction),
+  ...columnsOf('perSite', statistics.perSite),
+  ...columnsOf('perOp', statistics.perOp),
+  ...columnsOf('perCause', statistics.perCause),
 });
 
 export const fromCheckpoint = (base64: string): Uint8Array => Uint8Array.from(Buffer.from(base64, 'base64'));
@@ -86,7 +88,7 @@ export const fromCommitRow = (row: Row): CommittedUnit => ({
 
 /** Where the inserts of a guest stand. */
 export type GuestProgress = {
-  /** Committed ones, from 0 without gaps. */
+  /** Stored ones, from 0 without gaps. */
   readonly units: number;
   /** Sequence of the first chunk after them. */
   readonly nextChunk: number;
@@ -94,8 +96,6 @@ export type GuestProgress = {
   readonly complete: boolean;
   /** How often the guest was removed to be computed again. */
   readonly generation: number;
-  /** `table/unit` of rows that are there though their unit was never committed. */
-  readonly present: ReadonlySet<string>;
 };
 
 export const toGuestRow = (guest: EndedGuest): Row => {

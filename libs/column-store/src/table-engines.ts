@@ -21,6 +21,7 @@ const DEDUPLICATION_WINDOW_SECONDS = 30 * 24 * 3600;
 
 const LOCAL = '_local';
 const CREATE = /\bCREATE TABLE IF NOT EXISTS (\w+) \(/;
+const VIEW = /\bCREATE VIEW IF NOT EXISTS (\w+)/;
 const ALTER = /\bALTER TABLE (\w+)/;
 const ORDER_BY = /\bENGINE = MergeTree ORDER BY \(?(\w+)/;
 const WINDOW = /\bnon_replicated_deduplication_window = \d+/;
@@ -50,18 +51,22 @@ const distributedCreate = (create: string, table: string, cluster: string): stri
 /**
  * The statements that do on these engines what a migration's statement does on MergeTree.
  * @param window how many tokens a table remembers
- * @throws RangeError for a statement that is neither CREATE TABLE IF NOT EXISTS nor ALTER TABLE
+ * @throws RangeError for a statement that is neither CREATE TABLE IF NOT EXISTS, CREATE VIEW IF NOT EXISTS nor ALTER TABLE
  */
 export const definitionsFor = (statement: string, engines: TableEngines, window = DEDUPLICATION_WINDOW): string[] => {
   const [, created] = CREATE.exec(statement) ?? [];
   const [, altered] = ALTER.exec(statement) ?? [];
-  if (created === undefined && altered === undefined) throw new RangeError(`no CREATE or ALTER TABLE: ${statement}`);
+  const view = VIEW.test(statement);
+  if (!view && created === undefined && altered === undefined) {
+    throw new RangeError(`no CREATE TABLE, CREATE VIEW or ALTER TABLE: ${statement}`);
+  }
   if (engines.kind === 'merge-tree') {
     return [statement.replace(WINDOW, `non_replicated_deduplication_window = ${window}`)];
   }
   const { kind, cluster } = engines;
   const distributed = kind === 'distributed';
   const suffix = distributed ? LOCAL : '';
+  if (view) return [statement.replace(VIEW, `CREATE VIEW IF NOT EXISTS $1 ON CLUSTER ${text(cluster)}`)];
   if (created !== undefined) {
     const tables = [replicatedCreate(statement, cluster, window, suffix)];
     return distributed ? [...tables, distributedCreate(statement, created, cluster)] : tables;

@@ -3,13 +3,20 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UNIT_TABLES } from '../src/rows.js';
 
 const child = (script: string, ...args: string[]) =>
   spawnSync(process.execPath, [path.join(import.meta.dirname, 'children', script), ...args], { encoding: 'utf8' });
 
-/** In the order of the inserts of a unit. */
-const TABLES = [...UNIT_TABLES, 'units'];
+/** When and at which insert each process dies; what a process stored before stays, so each comes further than the one before. */
+const DEATHS = [
+  ['before', 'units'],
+  ['during', 'units'],
+  ['during', 'units'],
+  ['after', 'units'],
+  ['during', 'units'],
+  ['during', 'guests'],
+  ['after', 'guests'],
+] as const;
 
 describe('kill -9 of the process that inserts', () => {
   let folder: string;
@@ -25,14 +32,12 @@ describe('kill -9 of the process that inserts', () => {
     return fs.readFileSync(output, 'utf8');
   };
 
-  // Before an insert is after the one before it: nothing is done between two.
-  it('at every insert of a unit, before, during and after it: the tables equal those of an undisturbed run', () => {
+  it('at every kind of insert, before, during and after it: the tables equal those of an undisturbed run', () => {
     const undisturbed = child('insert-and-die.mjs', path.join(folder, 'undisturbed'), 'never', '');
     expect([undisturbed.status, undisturbed.stderr]).toEqual([0, '']);
 
     const disturbed = path.join(folder, 'disturbed');
-    const deaths = TABLES.flatMap((table) => ['during', 'after'].map((when) => [when, table] as const));
-    for (const [when, table] of [['before', 'chunks'] as const, ...deaths]) {
+    for (const [when, table] of DEATHS) {
       const { signal, stderr } = child('insert-and-die.mjs', disturbed, when, table);
       expect([when, table, signal, stderr]).toEqual([when, table, 'SIGKILL', '']);
     }

@@ -73,13 +73,23 @@ SETTINGS replicated_deduplication_window = 77, replicated_deduplication_window_s
     },
   );
 
+  it('views are made on every server', () => {
+    const view = 'CREATE VIEW IF NOT EXISTS v AS\nSELECT 1';
+    expect(definitionsFor(view, { kind: 'merge-tree' })).toEqual([view]);
+    expect(definitionsFor(view, DISTRIBUTED)).toEqual([
+      "CREATE VIEW IF NOT EXISTS v ON CLUSTER 'the \\'main\\' one' AS\nSELECT 1",
+    ]);
+  });
+
   it('other statements are refused', () => {
     expect(() => definitionsFor('DROP TABLE t', REPLICATED)).toThrow(RangeError);
   });
 
   it.each([REPLICATED, DISTRIBUTED])('the engine parses every migration for $kind tables', async (engines) => {
     const definitions = STATEMENTS.flatMap((statement) => definitionsFor(statement, engines));
-    expect(definitions.length).toBe(STATEMENTS.length * (engines.kind === 'distributed' ? 2 : 1));
+    const views = STATEMENTS.filter((statement) => statement.includes('CREATE VIEW')).length;
+    const tables = STATEMENTS.length - views;
+    expect(definitions.length).toBe(views + tables * (engines.kind === 'distributed' ? 2 : 1));
     for (const definition of definitions) {
       expect(definition).not.toMatch(/ENGINE = MergeTree|non_replicated/);
       await database.query(`EXPLAIN AST ${definition}`);

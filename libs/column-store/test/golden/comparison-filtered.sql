@@ -43,6 +43,5 @@ WHERE guests.run IN ('9474c8d9a2e3d71d058361390b771e68')
   AND guests.workload IN ('fork')
   AND guests.footprint IN ('mixed')
   AND guests.state = 'finished'
-  AND (statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)
 GROUP BY guest, mode
 ORDER BY guest, mode

@@ -41,6 +41,5 @@ FROM unit_totals AS statistics
 INNER JOIN guests ON guests.guest = statistics.guest
 WHERE guests.run IN ('9474c8d9a2e3d71d058361390b771e68')
   AND guests.state = 'finished'
-  AND (statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)
 GROUP BY type, bits, stage, workload, mode
 ORDER BY type, bits, stage, workload, mode

@@ -8,7 +8,6 @@ INNER JOIN guests ON guests.guest = statistics.guest
 WHERE guests.run IN ('9474c8d9a2e3d71d058361390b771e68')
   AND guests.stage IN ('v2.6.29', 'callee-save-pte')
   AND guests.state = 'finished'
-  AND (statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)
 GROUP BY name
 HAVING difference != 0
 ORDER BY abs(difference) DESC, name

@@ -9,28 +9,24 @@ WITH
       sumIf(unit_totals.repReferences, mode = 'kernel') AS kernelRepReferences
     FROM unit_totals
     WHERE guest IN (SELECT guest FROM guests WHERE run = '9474c8d9a2e3d71d058361390b771e68')
-    AND (guest, unit) IN (SELECT guest, unit FROM units)
     GROUP BY guest
   ),
   executedFunctions AS (
     SELECT guest, uniqExactIf(function, mode = 'kernel' AND instructions > 0 AND function != '') AS functions
     FROM function_statistics
     WHERE guest IN (SELECT guest FROM guests WHERE run = '9474c8d9a2e3d71d058361390b771e68')
-    AND (guest, unit) IN (SELECT guest, unit FROM units)
     GROUP BY guest
   ),
   executedSites AS (
     SELECT guest, uniqExactIf(address, executions > 0) AS sites
     FROM site_statistics
     WHERE guest IN (SELECT guest FROM guests WHERE run = '9474c8d9a2e3d71d058361390b771e68')
-    AND (guest, unit) IN (SELECT guest, unit FROM units)
     GROUP BY guest
   ),
   executedOps AS (
     SELECT guest, sumMap(map(toString(op), executions)) AS executions
     FROM op_statistics
     WHERE guest IN (SELECT guest FROM guests WHERE run = '9474c8d9a2e3d71d058361390b771e68')
-    AND (guest, unit) IN (SELECT guest, unit FROM units)
     GROUP BY guest
   )
 SELECT

@@ -40,6 +40,5 @@ FROM function_statistics AS statistics
 INNER JOIN guests ON guests.guest = statistics.guest
 WHERE guests.run IN ('9474c8d9a2e3d71d058361390b771e68')
   AND guests.state = 'finished'
-  AND (statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)
 GROUP BY type, bits, stage, workload, function, functionKind, mode
 ORDER BY type, bits, stage, workload, function, functionKind, mode

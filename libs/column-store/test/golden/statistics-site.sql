@@ -16,6 +16,5 @@ FROM site_statistics AS statistics
 INNER JOIN guests ON guests.guest = statistics.guest
 WHERE guests.run IN ('9474c8d9a2e3d71d058361390b771e68')
   AND guests.state = 'finished'
-  AND (statistics.guest, statistics.unit) IN (SELECT guest, unit FROM units)
 GROUP BY type, bits, stage, workload, address, function, op
 ORDER BY type, bits, stage, workload, address, function, op
