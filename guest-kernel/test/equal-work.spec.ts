@@ -1,12 +1,11 @@
 import { FOOTPRINTS, WORKLOADS } from '@pvtrail/contracts';
 import { STAGES } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
-import { observe, type Wanted } from './observed-guest.js';
+import { ONE_OF_EACH, observe, type Wanted } from './observed-guest.js';
 import { NATIVE_KERNELS } from './stage-image.js';
 
 /** A short walk of the program's own code and data keeps the mixed footprint's order of events and costs little. */
 const SHORT_WALK = { userCodeBytes: 4 << 10, userDataBytes: 16 << 10, timerPeriod: 1000 };
-const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
 
 const outcomesOf = (wanted: Omit<Wanted, 'stage'>) =>
   STAGES.map((stage) => {

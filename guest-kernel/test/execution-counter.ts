@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RawBlock, RawColumns } from '@pvtrail/emulator';
+import type { RawBlock, RawColumns } from '@pvtrail/trace';
 import { describeBlock } from '@pvtrail/x86';
 
 /** What a guest executed, of its recorded columns (docs/adr/002). The measured region lies between the markers 2 and 3. */

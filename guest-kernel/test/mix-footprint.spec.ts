@@ -1,5 +1,5 @@
 import { FOOTPRINTS } from '@pvtrail/contracts';
-import type { RawBlock } from '@pvtrail/emulator';
+import type { RawBlock } from '@pvtrail/trace';
 import { describeBlock, type ReferenceSlot } from '@pvtrail/x86';
 import { describe, expect, it } from 'vitest';
 import { observe } from './observed-guest.js';

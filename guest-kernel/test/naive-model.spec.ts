@@ -13,7 +13,7 @@ import {
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import { parseGuestSpec } from '@pvtrail/contracts';
 import { describe, expect, it } from 'vitest';
-import type { Wanted } from './observed-guest.js';
+import { ONE_OF_EACH, type Wanted } from './observed-guest.js';
 import { catalogueAt } from './stage-image.js';
 import { traceChunks } from './traced-guest.js';
 
@@ -60,7 +60,6 @@ const cyclesOf = (
 };
 
 const SHORT_WALK = { userCodeBytes: 8 << 10, userDataBytes: 16 << 10, timerPeriod: 1000 };
-const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
 
 /** Patched and not, because only unpatched sites save registers; Xen, because only there thunks are entered. */
 const GUESTS: readonly Wanted[] = [

@@ -22,6 +22,9 @@ export interface Wanted extends GuestSpecInput {
   readonly trace?: (columns: RawColumns, machine: Machine) => void;
 }
 
+/** A mix of one iteration of each workload. */
+export const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
+
 export interface Observation extends Executions {
   readonly bootInstructions: number;
   /** Digest of what the first process has in its memory, and where, when the workload has finished. */

@@ -10,8 +10,9 @@ import {
   STANDARD_CONVENTION,
   sitePromises,
 } from '@pvtrail/pvops';
+import { GENERAL_REGISTERS } from '@pvtrail/x86';
 import { describe, expect, it } from 'vitest';
-import { REGISTERS, SiteMachine } from './site-machine.js';
+import { SiteMachine } from './site-machine.js';
 import { catalogueAt, NATIVE_KERNELS, type NativeKernel } from './stage-image.js';
 
 const STAGES = ['v2.6.29', 'identity', 'clobber-aware', 'callee-save-irq', 'callee-save-pte', 'v2.6.30'] as const;
@@ -36,7 +37,7 @@ const promisesOf = (
   const promised: readonly string[] = recordType.startsWith('c')
     ? sitePromises({ form: 'c' }, pvopOfType(type, paging), paging, code)
     : callerSaved.filter((name) => !(registersOf(clobbers, bits, code) as readonly string[]).includes(name));
-  return REGISTERS[bits].filter((name) => promised.includes(name) || !callerSaved.includes(name));
+  return GENERAL_REGISTERS[bits].filter((name) => promised.includes(name) || !callerSaved.includes(name));
 };
 type Site = ReturnType<typeof catalogueAt>['sites'][number];
 

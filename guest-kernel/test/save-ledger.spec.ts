@@ -2,11 +2,11 @@ import { BlockDescriptions, Simulator } from '@pvtrail/analysis';
 import { loadAnalysisKernel } from '@pvtrail/analysis/node';
 import { type MeasuredStage, STAGES } from '@pvtrail/pvops';
 import { describe, expect, it } from 'vitest';
+import { ONE_OF_EACH } from './observed-guest.js';
 import { catalogueAt, NATIVE_KERNELS } from './stage-image.js';
 import { traceChunks } from './traced-guest.js';
 
 const module = loadAnalysisKernel();
-const ONE_OF_EACH = { nullsyscall: 1, pagefault: 1, fork: 1, mmap: 1, ctxswitch: 1, timer: 1, spinlock: 1 };
 
 const KERNELS = [
   ...NATIVE_KERNELS.map((kernel) => ({ ...kernel, type: 'native' as const, stages: STAGES })),

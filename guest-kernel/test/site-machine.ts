@@ -11,13 +11,8 @@ import {
   patchSites,
   pvopOfType,
 } from '@pvtrail/pvops';
+import { GENERAL_REGISTERS } from '@pvtrail/x86';
 import { bootParametersOf, catalogueAt, imageOf, type NativeKernel, nativeContext } from './stage-image.js';
-
-/** Names by number in an instruction's code. */
-export const REGISTERS: Readonly<Record<Bits, readonly string[]>> = {
-  32: 'eax ecx edx ebx esp ebp esi edi'.split(' '),
-  64: 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' '),
-};
 
 /** Where the kernel's tables map physical memory executable: virtual − physical address. */
 const WINDOWS: Readonly<Record<Bits, bigint>> = { 32: 0xc0000000n, 64: 0xffffffff80000000n };
@@ -39,7 +34,7 @@ const emulator = loadEmulatorKernel();
 /** mov $poison, %register for each, then ret. */
 const poisoner = (bits: Bits, lost: readonly string[]): Uint8Array => {
   const code = lost.flatMap((name) => {
-    const number = REGISTERS[bits].indexOf(name);
+    const number = GENERAL_REGISTERS[bits].indexOf(name);
     const immediate = new Uint8Array(bits / 8);
     new DataView(immediate.buffer).setUint32(0, Number(POISON) + number, true);
     const prefix = bits === 64 ? [number < 8 ? 0x48 : 0x49] : [];
@@ -94,7 +89,7 @@ export class SiteMachine {
     machine.writeText(this.#physicalOf(address), before);
     if (exit.kind !== 'exception' || exit.vector !== INVALID_OPCODE)
       throw new Error(`${site.address}: ${JSON.stringify(exit)}`);
-    return REGISTERS[this.#bits].filter((_name, number) => machine.cpu.gpr(number) !== values[number]);
+    return GENERAL_REGISTERS[this.#bits].filter((_name, number) => machine.cpu.gpr(number) !== values[number]);
   }
 
   #patched({ address, type, length, clobbers }: CatalogueSite, bytesBefore: Uint8Array): Uint8Array {
@@ -105,7 +100,7 @@ export class SiteMachine {
   /** The first argument is a usable CR3, because natively a site may become a load of it. */
   #prepare(address: bigint): bigint[] {
     const { cpu } = this.#guest.machine;
-    const values = REGISTERS[this.#bits].map((_name, number) => 0x1111n * BigInt(number + 1));
+    const values = GENERAL_REGISTERS[this.#bits].map((_name, number) => 0x1111n * BigInt(number + 1));
     values[STACK_POINTER] = this.#window + STACK_TOP;
     values[FIRST_ARGUMENT[this.#bits]] = cpu.cr3;
     for (const [number, value] of values.entries()) cpu.setGpr(number, value);

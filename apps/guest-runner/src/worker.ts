@@ -24,6 +24,7 @@ import { AppError, digestOf, formatVirt, fromHex, guestVirt, parseVirt, toHex } 
 import { foldText, type KernelCatalogue, type PatchEvent, patchSetsByHash, type TextEdit } from '@pvtrail/pvops';
 import { type EncodedChunk, sealChunk, TraceEncoder } from '@pvtrail/trace';
 import { loadTraceKernel } from '@pvtrail/trace/node';
+import { GENERAL_REGISTERS } from '@pvtrail/x86';
 import type { Discovery, FromWorker, ToWorker, WorkerStart } from './worker-protocol.js';
 
 const { imagesRoot, credits } = workerData as WorkerStart;
@@ -233,13 +234,14 @@ const handle = (message: ToWorker): void => {
   }
 };
 
-const REGISTERS = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
-
 /** A failed guest is a result; anything else that is expected is one too, so that nobody waits for a guest that will not come. */
 const failureOf = (error: unknown): Extract<FromWorker, { kind: 'failed' }> => {
   if (error instanceof GuestFailedError) {
     const { code, message, rip, registers, lastBlocks } = error.failure;
-    const named = REGISTERS.map((name, index): [string, string] => [name, formatVirt(registers[index] ?? 0n)]);
+    const named = GENERAL_REGISTERS[64].map((name, index): [string, string] => [
+      name,
+      formatVirt(registers[index] ?? 0n),
+    ]);
     named.push(['rip', formatVirt(rip)]);
     const blocks = lastBlocks.map(({ virt, bytes, user }) => ({
       address: formatVirt(guestVirt(virt)),

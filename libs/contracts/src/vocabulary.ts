@@ -12,17 +12,7 @@ export type GuestType = keyof typeof GUEST_BITS;
 export const GUEST_TYPES = Object.keys(GUEST_BITS) as [GuestType, ...GuestType[]];
 
 /** The stages in order of time; `nopv` is the zero of every overhead and exists for native only (definitions.md §1). */
-export const STAGES = [
-  'nopv',
-  'v2.6.29',
-  'identity',
-  'clobber-aware',
-  'callee-save-irq',
-  'callee-save-pte',
-  'v2.6.30',
-  'direct-call',
-] as const;
-export type Stage = (typeof STAGES)[number];
+export { type MeasuredStage as Stage, STAGES } from '@pvtrail/pvops';
 
 /** The position in this list is the number in the boot parameters. */
 export const WORKLOADS = ['nullsyscall', 'pagefault', 'fork', 'mmap', 'ctxswitch', 'timer', 'spinlock', 'mix'] as const;

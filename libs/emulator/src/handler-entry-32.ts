@@ -1,10 +1,11 @@
+import { EVENT_KINDS } from '@pvtrail/trace';
 import type { CpuState } from './cpu-state.js';
 import { IF, NT, RF, TF, VM } from './flags.js';
 import { GuestFault, hasErrorCode, lacks, Vector } from './guest-fault.js';
 import type { GuestMemory } from './guest-memory.js';
 import type { Delivery, HandlerEntry } from './interrupts.js';
 import { KERNEL_READ, KERNEL_WRITE } from './mmu.js';
-import { EventKind, type Recorder } from './recorder.js';
+import type { Recorder } from './recorder.js';
 import { isCode, isConforming, isNull, isPresent, privilegeOf, readDescriptor, type SegmentUnit } from './segments.js';
 
 const RSP = 4;
@@ -117,7 +118,7 @@ export class HandlerEntry32 implements HandlerEntry {
       at = (at - WORD) >>> 0;
       this.#memory.write(BigInt(at), WORD, BigInt(word), KERNEL_WRITE);
     }
-    this.#recorder.event(cause === 'interrupt' ? EventKind.interrupt : EventKind.exception, vector);
+    this.#recorder.event(cause === 'interrupt' ? EVENT_KINDS.interrupt : EVENT_KINDS.exception, vector);
     this.#recorder.extra(this.#memory.translate((esp - WORD) >>> 0, 0, KERNEL_READ) + WORD);
     return at;
   }

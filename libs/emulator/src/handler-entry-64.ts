@@ -1,10 +1,11 @@
+import { EVENT_KINDS } from '@pvtrail/trace';
 import type { CpuState } from './cpu-state.js';
 import { IF, NT, RF, TF } from './flags.js';
 import { GuestFault, hasErrorCode, Vector } from './guest-fault.js';
 import { type GuestMemory, halves } from './guest-memory.js';
 import type { Delivery, HandlerEntry } from './interrupts.js';
 import { KERNEL_READ, KERNEL_WRITE } from './mmu.js';
-import { EventKind, type Recorder } from './recorder.js';
+import type { Recorder } from './recorder.js';
 import { isCode, isConforming, isLong, isPresent, privilegeOf, readDescriptor } from './segments.js';
 
 const RSP = 4;
@@ -93,7 +94,7 @@ export class HandlerEntry64 implements HandlerEntry {
       this.#memory.write(rsp, 8, word, KERNEL_WRITE);
     }
     const [low, high] = halves((top - 8n) & MASK64);
-    this.#recorder.event(cause === 'interrupt' ? EventKind.interrupt : EventKind.exception, vector);
+    this.#recorder.event(cause === 'interrupt' ? EVENT_KINDS.interrupt : EVENT_KINDS.exception, vector);
     this.#recorder.extra(this.#memory.translate(low, high, KERNEL_READ) + 8);
     return rsp;
   }

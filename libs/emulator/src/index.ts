@@ -13,5 +13,3 @@ export {
   type MachineShape,
   type RawSink,
 } from './machine.js';
-export type { RawColumns } from './recorder.js';
-export type { RawBlock } from './sites.js';

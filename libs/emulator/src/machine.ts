@@ -1,4 +1,5 @@
 import { formatVirt, guestVirt, toHex } from '@pvtrail/primitives';
+import { EVENT_KINDS, type RawBlock, type RawColumns } from '@pvtrail/trace';
 import { Mnemonic } from 'iced-x86';
 import { CpuState } from './cpu-state.js';
 import { type CodeWindow, type DecodedBlock, decodeBlock, wrapped } from './decode.js';
@@ -11,11 +12,11 @@ import { type Delivery, InterruptUnit } from './interrupts.js';
 import { type EmulatorKernel, instantiateKernel } from './kernel.js';
 import { accessKind, isCanonical, KERNEL_FETCH, Mmu, NoSuchMemory, USER_FETCH } from './mmu.js';
 import { Platform } from './platform.js';
-import { EventKind, type RawColumns, Recorder } from './recorder.js';
+import { Recorder } from './recorder.js';
 import { StringUnit } from './rep-string.js';
 import { createRuntime } from './runtime-module.js';
 import { SegmentUnit } from './segments.js';
-import type { RawBlock, Site } from './sites.js';
+import type { Site } from './sites.js';
 import {
   ENCODER_BYTES,
   ExitReason,
@@ -243,7 +244,7 @@ export class Machine {
 
   /** Records that control went to the hypervisor (ADR 002). */
   recordTrap(kind: number): void {
-    this.#recorder.event(EventKind.trap, kind);
+    this.#recorder.event(EVENT_KINDS.trap, kind);
   }
 
   /** Guest-physical address behind a virtual one, as kernel mode may read or write it. @throws GuestFault */
@@ -304,7 +305,7 @@ export class Machine {
 
   /** Records that text was edited here (ADR 002). */
   recordPatch(sequence: number): void {
-    this.#recorder.event(EventKind.patch, sequence);
+    this.#recorder.event(EVENT_KINDS.patch, sequence);
   }
 
   /** Forgets all address translations, after the page tables were changed from outside. */
@@ -828,10 +829,10 @@ export class Machine {
       case 'deliver':
         return this.#deliver(result.delivery);
       case 'marker':
-        this.#recorder.event(EventKind.marker, result.code);
+        this.#recorder.event(EVENT_KINDS.marker, result.code);
         return { kind: 'marker', code: result.code };
       case 'exit':
-        this.#recorder.event(EventKind.exit, result.status);
+        this.#recorder.event(EVENT_KINDS.exit, result.status);
         return { kind: 'exit', status: result.status };
       case 'halt':
       case 'waiting':

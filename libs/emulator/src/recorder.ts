@@ -1,24 +1,17 @@
+import {
+  CONTINUATION_BIT,
+  EVENT_KINDS,
+  eventOf,
+  isBlockEvent,
+  isEvent,
+  kindOf,
+  PAYLOAD_MASK,
+  payloadOf,
+  type RawBlock,
+  type RawColumns,
+} from '@pvtrail/trace';
 import type { CpuState } from './cpu-state.js';
-import type { RawBlock } from './sites.js';
 import { COLUMNS, REGION } from './state-layout.js';
-
-/** Views of the three raw columns (ADR 002), valid until the sink returns. */
-export interface RawColumns {
-  readonly events: Uint32Array;
-  readonly addresses: Uint32Array;
-  readonly extras: Uint32Array;
-}
-
-export const EventKind = {
-  partial: 0,
-  interrupt: 1,
-  exception: 2,
-  marker: 3,
-  patch: 4,
-  split: 5,
-  exit: 6,
-  trap: 7,
-} as const;
 
 /** What a recorder needs of others. */
 export interface RecorderPorts {
@@ -27,13 +20,9 @@ export interface RecorderPorts {
   deliver(columns: RawColumns): void;
 }
 
-const EVENT = 0x80000000;
-const CONTINUATION = 0x40000000;
-const PAYLOAD = 0x00ffffff;
 const REMEMBERED_BLOCKS = 16;
 
-const eventWord = (kind: number, payload: number): number => (EVENT | (kind << 24) | (payload & PAYLOAD)) >>> 0;
-const isSplit = (word: number): boolean => word >>> 24 === (EVENT >>> 24) + EventKind.split;
+const isSplit = (word: number): boolean => isEvent(word) && kindOf(word) === EVENT_KINDS.split;
 
 /** The JavaScript side of recording: appends what generated code does not, counts, empties the columns. */
 export class Recorder {
@@ -77,7 +66,7 @@ export class Recorder {
   }
 
   event(kind: number, payload: number): void {
-    if (this.enabled) this.#append('eventPointer', eventWord(kind, payload));
+    if (this.enabled) this.#append('eventPointer', eventOf(kind, payload & PAYLOAD_MASK));
   }
 
   block(block: RawBlock): void {
@@ -85,7 +74,7 @@ export class Recorder {
   }
 
   continuation(block: RawBlock): void {
-    if (this.enabled) this.#append('eventPointer', (CONTINUATION | block.rawId) >>> 0);
+    if (this.enabled) this.#append('eventPointer', (CONTINUATION_BIT | block.rawId) >>> 0);
   }
 
   address(phys: number): void {
@@ -98,7 +87,7 @@ export class Recorder {
 
   /** A reference crosses a page; the second part begins at `phys`. */
   split(slot: number, phys: number): void {
-    this.event(EventKind.split, slot);
+    this.event(EVENT_KINDS.split, slot);
     this.extra(phys);
   }
 
@@ -108,7 +97,7 @@ export class Recorder {
     for (;;) {
       const at = this.#cpu.u32('eventPointer') - 4;
       const word = at < REGION.events ? 0 : (this.#u32[at >>> 2] ?? 0);
-      if (!isSplit(word) || (word & PAYLOAD) < firstSlot) return;
+      if (!isSplit(word) || payloadOf(word) < firstSlot) return;
       this.#cpu.setU32('eventPointer', at);
       this.#cpu.setU32('extraPointer', this.#cpu.u32('extraPointer') - 4);
     }
@@ -118,7 +107,7 @@ export class Recorder {
   retire(block: RawBlock, count: number, slots: number): void {
     if (!this.enabled) return;
     this.#cpu.setU32('addressPointer', this.#cpu.u32('addressPointer') + 4 * slots);
-    if (count < block.instructions) this.event(EventKind.partial, count);
+    if (count < block.instructions) this.event(EVENT_KINDS.partial, count);
   }
 
   /** Whether the extras, which generated code never checks, need emptying. */
@@ -160,7 +149,7 @@ const lastBlocks = (events: Uint32Array, before: readonly number[]): number[] =>
   const found: number[] = [];
   for (let index = events.length - 1; index >= 0 && found.length < REMEMBERED_BLOCKS; index -= 1) {
     const word = events[index] ?? 0;
-    if (word < CONTINUATION) found.push(word);
+    if (isBlockEvent(word)) found.push(word);
   }
   return [...before, ...found.reverse()].slice(-REMEMBERED_BLOCKS);
 };

@@ -1,22 +1,7 @@
+import type { RawBlock } from '@pvtrail/trace';
 import { Mnemonic } from 'iced-x86';
 import type { Insn } from './decode.js';
 import { ACCESS, OPERATION, REGION, SITE_TABLE } from './state-layout.js';
-
-/** A block as the raw trace names it (ADR 002). `rawId` indexes `Machine.blocks`. */
-export interface RawBlock {
-  readonly rawId: number;
-  /** Guest-virtual address of the first byte. */
-  readonly virt: bigint;
-  /** Guest-physical address of the first byte. */
-  readonly phys: number;
-  /** Guest-physical address of the page that the last instruction crosses into, else 0. */
-  readonly physNextPage: number;
-  readonly user: boolean;
-  readonly bits: 32 | 64;
-  readonly bytes: Uint8Array;
-  readonly instructions: number;
-  readonly slots: number;
-}
 
 /** Flags at a site: in the state area already, in locals of a kind known only at run time, or of this `flagKind`. */
 export const FLAGS_IN_MEMORY = -1;

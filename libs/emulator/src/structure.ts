@@ -1,10 +1,10 @@
+import type { RawBlock } from '@pvtrail/trace';
 import { Mnemonic } from 'iced-x86';
 import type { DecodedBlock } from './decode.js';
 import { dominates, type Fragment, type Node, registersOfLoop } from './fragment.js';
 import { type Exits, endBlock, exitIndirect, liftedByEnd } from './lift/control.js';
 import { LIFTERS } from './lift/families.js';
 import type { FunctionEmitter } from './lift/function-emitter.js';
-import type { RawBlock } from './sites.js';
 import { Op } from './wasm-writer.js';
 
 /** How a fragment reaches an address outside of itself. */

@@ -1,8 +1,9 @@
+import type { RawBlock } from '@pvtrail/trace';
 import type { Bits, DecodedBlock } from './decode.js';
 import { discoverFragment, type Fragment, pageOf, samePage } from './fragment.js';
 import { type EmitterContext, FunctionEmitter, fragmentParameters, type Helpers } from './lift/function-emitter.js';
 import { TABLE_SIZE } from './runtime-module.js';
-import { type RawBlock, SiteTable } from './sites.js';
+import { SiteTable } from './sites.js';
 import { ExitReason, gprAddress, RAW_BLOCKS, REGION, SITE_TABLE, STATE } from './state-layout.js';
 import { FragmentWriter, type Linker, type Target, writeCareful } from './structure.js';
 import { CodeWriter, I32, I64, ModuleWriter, Op } from './wasm-writer.js';

@@ -1,25 +1,8 @@
+import { GENERAL_REGISTERS } from '@pvtrail/x86';
 import { DF, STATUS_FLAGS } from './forms.js';
 import type { Outcome } from './native-host.js';
 import { type PlacedRegion, type Region, undefinedFlags } from './region.js';
 
-const NAMES = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
 const BREAKPOINT = 3;
 const PAGE_FAULT = 14;
 const ERROR_PRESENT = 1;
@@ -105,7 +88,7 @@ export function differences(
   native.gpr.forEach((value, i) => {
     const other = emulated.gpr[i] ?? -1n;
     const cut = value !== other && STRING_REGISTERS.includes(i) && whatToCompare().lowHalves;
-    check(NAMES[i] ?? '', cut ? value & LOW_HALF : value, cut ? other & LOW_HALF : other);
+    check(GENERAL_REGISTERS[64][i] ?? '', cut ? value & LOW_HALF : value, cut ? other & LOW_HALF : other);
   });
   if (((native.rflags ^ emulated.rflags) & ALL_FLAGS) !== 0n) {
     const { flags } = whatToCompare();

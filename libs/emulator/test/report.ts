@@ -1,3 +1,4 @@
+import { GENERAL_REGISTERS } from '@pvtrail/x86';
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
 import type { Bits } from './assembler.js';
 import { type Batch, singleCase } from './batch.js';
@@ -113,31 +114,12 @@ export function compareBatch(
   });
 }
 
-const NAMES = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
-
 /** Everything needed to see and repeat a mismatch. */
 export function describeMismatch(mismatch: Mismatch): string {
   const { region, placed } = regionOf(mismatch);
   const { batch, caseNumber, seed, mode, found } = mismatch;
   const state = batch.cases[caseNumber]?.state;
-  const registers = state?.gpr.map((value, i) => `${NAMES[i]}=${value.toString(16)}`).join(' ');
+  const registers = state?.gpr.map((value, i) => `${GENERAL_REGISTERS[64][i]}=${value.toString(16)}`).join(' ');
   return [
     `seed ${seed}, batch ${mode}, case ${caseNumber}, ${batch.bits} bits, CPL ${batch.cpl}`,
     disassembleRegion(region, placed, batch.bits),

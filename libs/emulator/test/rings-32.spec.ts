@@ -1,5 +1,6 @@
+import type { RawColumns } from '@pvtrail/trace';
 import { describe, expect, it } from 'vitest';
-import type { Machine, RawColumns } from '../src/index.js';
+import type { Machine } from '../src/index.js';
 import {
   CODE_AT,
   HANDLERS_AT,

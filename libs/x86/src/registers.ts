@@ -12,3 +12,9 @@ export const registerName = (register: Register, bits: 32 | 64): string => {
   NAMES.set(key, name);
   return name;
 };
+
+/** General registers by their numbers in instructions. */
+export const GENERAL_REGISTERS: Readonly<Record<32 | 64, readonly string[]>> = {
+  32: 'eax ecx edx ebx esp ebp esi edi'.split(' '),
+  64: 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' '),
+};

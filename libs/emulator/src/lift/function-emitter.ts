@@ -1,7 +1,8 @@
+import type { RawBlock } from '@pvtrail/trace';
 import type { Bits, DecodedBlock, Insn, Operand, Width } from '../decode.js';
 import { FlagOperation, FlagReader, flagKindCode, type KnownFlags } from '../flags.js';
 import { BaseValues, type PlannedAccess, planOperand, planRanges, type Range } from '../ranges.js';
-import { FLAGS_DYNAMIC, FLAGS_IN_MEMORY, type RawBlock, type Site } from '../sites.js';
+import { FLAGS_DYNAMIC, FLAGS_IN_MEMORY, type Site } from '../sites.js';
 import { ExitReason, gprAddress, REGION, STATE, TLB, tlbAddress } from '../state-layout.js';
 import { CodeWriter, I32, I64, Op, type ValueType } from '../wasm-writer.js';
 
