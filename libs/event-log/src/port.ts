@@ -46,9 +46,9 @@ export type Subscription = {
   readonly retry: RetryPolicy;
   /**
    * The partition went to another member of the group, or may have been elsewhere: what was gathered of it here is to be forgotten.
-   * Called when its last batch has been handled; when the partition comes back, it begins at the offset that the group has committed by then.
+   * Called when its last batch has been handled, and waited for; when the partition comes back, it begins at the offset that the group has committed by then.
    */
-  readonly revoked?: (partition: TopicPartition) => void;
+  readonly revoked?: (partition: TopicPartition) => Promise<void> | void;
 };
 
 export interface Consumer {

@@ -23,11 +23,9 @@ const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, retries: 18 };
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** kafkajs calls ordinary answers of the protocol errors; whatever really fails is thrown. */
+/** kafkajs calls ordinary answers of the protocol errors; whatever really fails is thrown, or a warning of the consumer. */
 const LEVELS: Record<number, KafkaLogEntry['level']> = {
-  [logLevel.ERROR]: 'warn',
-  [logLevel.WARN]: 'info',
-  [logLevel.INFO]: 'debug',
+  [logLevel.ERROR]: 'info',
 };
 
 const loggerTo =

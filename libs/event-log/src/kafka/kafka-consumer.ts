@@ -143,7 +143,7 @@ export class KafkaConsumer implements Consumer {
       if (records.length === 0) await lane.changed();
       else await this.#handle(lane, records, delivery);
     }
-    if (lane.lost) revoked?.({ topic: lane.topic, partition: lane.partition });
+    if (lane.lost) await revoked?.({ topic: lane.topic, partition: lane.partition });
   }
 
   async #handle(lane: Lane, records: readonly LogRecord[], delivery: Delivery): Promise<void> {
