@@ -1,6 +1,13 @@
-import { type Attributes, type Counter, type Histogram, type MeterProvider, metrics } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Counter,
+  type Histogram,
+  type MeterProvider,
+  metrics,
+  type ObservableCallback,
+} from '@opentelemetry/api';
 import { errorAttributes } from './error-attributes.js';
-import { INSTRUMENTS, type Instrument, type SpanName, STEP } from './names.js';
+import { INSTRUMENTS, type Instrument, MESSAGING, type SpanName, STEP } from './names.js';
 
 /** Seconds; from a quick event to a guest of many minutes. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
@@ -23,6 +30,13 @@ class Instruments {
     const histogram = this.#histograms.get(name) ?? this.#meter.createHistogram(name, options);
     this.#histograms.set(name, histogram);
     return histogram;
+  }
+
+  /** @returns ends that */
+  observe([name, unit, description]: Instrument, callback: ObservableCallback): () => void {
+    const gauge = this.#meter.createObservableGauge(name, { unit, description });
+    gauge.addCallback(callback);
+    return () => gauge.removeCallback(callback);
   }
 }
 
@@ -74,6 +88,26 @@ export const measureStep = async <T>(name: SpanName, work: () => Promise<T>): Pr
     record(INSTRUMENTS.stepDuration, secondsSince(start), { [STEP]: name, ...outcome });
   return ending(work, measured);
 };
+
+/** How many messages of a partition a consumer group has not handled. */
+export type Lag = {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly messages: number;
+};
+
+/** Reports lags whenever metrics are collected. @returns ends that */
+export const observeLag = (read: () => readonly Lag[]): (() => void) =>
+  instruments().observe(INSTRUMENTS.consumerLag, (result) => {
+    for (const { group, topic, partition, messages } of read()) {
+      result.observe(messages, {
+        [MESSAGING.group]: group,
+        [MESSAGING.destination]: topic,
+        [MESSAGING.partition]: String(partition),
+      });
+    }
+  });
 
 /** An HTTP request that began at `start` of `performance.now()` has its response. */
 export const measureRequest = (start: number, attributes: Attributes): void =>

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Message } from '@pvtrail/contracts';
 import { AppError, ERROR_CODES } from '@pvtrail/primitives';
+import { type Lag, observeLag } from '@pvtrail/telemetry';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { Delivery } from '../delivery.js';
 import type { Consumer, Handler, LogRecord, Subscription, TopicPartition } from '../port.js';
@@ -94,17 +95,24 @@ export class KafkaConsumer implements Consumer {
   }
 
   async #run(): Promise<void> {
+    const unobserve = observeLag(() => this.#lags());
     try {
       void this.#join(0);
       await Promise.race([this.#stop.promise, this.#failure.promise]);
       await Promise.race([Promise.all(this.#work.values()), this.#failure.promise]);
       await this.#committer.end();
     } finally {
+      unobserve();
       this.#end();
       clearInterval(this.#watchdog);
       await this.#member?.dispose();
       if (this.#subscription.group === undefined) await this.#forgetGroup();
     }
+  }
+
+  #lags(): Lag[] {
+    const lanes = [...this.#lanes.values()];
+    return lanes.map(({ topic, partition, lag }) => ({ group: this.#group, topic, partition, messages: lag }));
   }
 
   async #forgetGroup(): Promise<void> {
@@ -260,7 +268,7 @@ export class KafkaConsumer implements Consumer {
     }
     if (lane === undefined || lane.lost) return;
     if (Number(batch.firstOffset()) < lane.begin) this.#committer.add(lane, lane.begin);
-    lane.add(records, Number(batch.lastOffset()) + 1);
+    lane.add(records, Number(batch.lastOffset()) + 1, Number(batch.highWatermark));
     this.#regulate();
   }
 

@@ -13,6 +13,7 @@ export class Lane implements TopicPartition {
   #bytes = 0;
   #wake: () => void = () => {};
   #next: number;
+  #end = 0;
 
   constructor({ topic, partition }: TopicPartition, begin: number) {
     this.topic = topic;
@@ -26,6 +27,11 @@ export class Lane implements TopicPartition {
     return this.#inHand[0]?.offset ?? this.#queue[0]?.offset ?? this.#next;
   }
 
+  /** Records of the partition, as far as is known, that were not handled. */
+  get lag(): number {
+    return Math.max(0, this.#end - this.handled);
+  }
+
   /** Of the values that wait or are in hand. */
   get bytes(): number {
     return this.#bytes;
@@ -34,14 +40,16 @@ export class Lane implements TopicPartition {
   /**
    * After each rebalance the broker delivers again from the committed offset; what came already is passed over.
    * @param next the offset behind what was fetched
+   * @param end the offset behind the partition's last record
    */
-  add(records: readonly LogRecord[], next: number): void {
+  add(records: readonly LogRecord[], next: number, end: number): void {
     for (const record of records) {
       if (record.offset < this.#next) continue;
       this.#queue.push(record);
       this.#bytes += record.value.byteLength;
     }
     this.#next = Math.max(this.#next, next);
+    this.#end = end;
     this.#wake();
   }
 
