@@ -63,12 +63,13 @@ const TABLES: Readonly<Record<Paging, Tables>> = {
   '2level': { levels: 2, userEntries: 768, entries: 1024, entryBytes: 4 },
 };
 
-/**
- * Pages that user mode can reach, through the tables that are loaded: virtual page number and contents (Intel SDM vol. 3, 4.3 – 4.5).
- */
-export const digestOfUserMemory = ({ ram, cpu }: Machine, paging: Paging): string => {
+/** Calls `take` for each page that user mode can reach, through the tables that are loaded (Intel SDM vol. 3, 4.3 – 4.5): indices from the top, entry. */
+export const forEachUserPage = (
+  { ram, cpu }: Machine,
+  paging: Paging,
+  take: (path: string, entry: bigint) => void,
+): void => {
   const { levels, userEntries, entries, entryBytes } = TABLES[paging];
-  const hash = createHash('sha256');
   const memory = new DataView(ram.buffer, ram.byteOffset, ram.length);
   const entryAt = (at: number): bigint =>
     entryBytes === 8 ? memory.getBigUint64(at, true) : BigInt(memory.getUint32(at, true));
@@ -77,12 +78,20 @@ export const digestOfUserMemory = ({ ram, cpu }: Machine, paging: Paging): strin
       const entry = entryAt(Number(table) + entryBytes * index);
       const isPointer = paging === 'pae' && level === levels;
       if ((entry & PRESENT) === 0n || ((entry & USER) === 0n && !isPointer)) continue;
-      const frame = entry & FRAME;
-      if (level > 1 && (entry & LARGE) === 0n) walk(frame, level - 1, `${prefix}.${index}`);
-      else hash.update(`${prefix}.${index}`).update(ram.subarray(Number(frame), Number(frame) + 4096));
+      if (level > 1 && (entry & LARGE) === 0n) walk(entry & FRAME, level - 1, `${prefix}.${index}`);
+      else take(`${prefix}.${index}`, entry);
     }
   };
   walk(cpu.cr3 & (paging === 'pae' ? ~0x1fn : FRAME), levels, '');
+};
+
+/** Virtual page numbers and contents of the pages that user mode can reach. */
+export const digestOfUserMemory = (machine: Machine, paging: Paging): string => {
+  const hash = createHash('sha256');
+  forEachUserPage(machine, paging, (path, entry) => {
+    const frame = Number(entry & FRAME);
+    hash.update(path).update(machine.ram.subarray(frame, frame + 4096));
+  });
   return hash.digest('hex');
 };
 

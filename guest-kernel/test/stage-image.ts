@@ -33,7 +33,7 @@ export const imageOf = (stage: Stage, folder = NATIVE_64): ElfImage => {
   const images = imagesIn(folder);
   const elf = parseElf(images.elf(stage));
   if (stage === 'nopv') return elf;
-  const { sets } = images.patchSets();
+  const { sets } = images.patchSets(stage === 'callee-save-pte-as-posted' ? 'as-posted' : 'measured');
   const imageStage = stage === 'direct-call' ? 'v2.6.30' : stage;
   const last = sets.findLastIndex((set) => set.stage === imageStage);
   const edits = patchSetsByHash(sets);
