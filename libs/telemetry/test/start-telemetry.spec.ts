@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startTelemetry } from '../src/index.js';
 import { startCollector } from '../src/testing/index.js';
@@ -50,6 +50,28 @@ describe('startTelemetry', () => {
       'messaging.client.sent.messages',
       'pvtrail.step.duration',
     ]);
+  });
+
+  it('sends protobuf to the standard paths unless told otherwise, with the headers given', async () => {
+    const requests = new Map<string, { type: string | undefined; token: string | undefined; body: string }>();
+    const server = http.createServer(async ({ url = '', headers }, response) => {
+      const body = (await buffer(response.req)).toString('latin1');
+      requests.set(url, { type: headers['content-type'], token: headers['x-token'] as string | undefined, body });
+      response.end();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    await child({
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_HEADERS: 'x-token=secret',
+    });
+    server.close();
+    expect([...requests.keys()].sort()).toEqual(['/v1/metrics', '/v1/traces']);
+    for (const { type, token } of requests.values())
+      expect([type, token]).toEqual(['application/x-protobuf', 'secret']);
+    expect(requests.get('/v1/traces')?.body).toMatch(/service\.name.*child.*send topic/s);
+    expect(requests.get('/v1/metrics')?.body).toContain('pvtrail.step.duration');
   });
 
   it('OTEL_SERVICE_NAME names the service, a sampler of its choice drops traces', async () => {
