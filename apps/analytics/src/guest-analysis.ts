@@ -15,8 +15,8 @@ type AnalysedUnit = { readonly unit: Unit; readonly chunks: readonly ChunkProduc
 /** One guest's way from chunks to stored units. Chunks come in order; repetitions of what is stored already are passed over. */
 export class GuestAnalysis {
   readonly #guestId: GuestId;
-  readonly #worker: AnalysisWorker;
-  readonly #store: ColumnStore;
+  readonly #worker: Pick<AnalysisWorker, 'analyse'>;
+  readonly #store: Pick<ColumnStore, 'insertUnit'>;
   #nextChunk: number;
   /** Of the unit under way, with the spans in which they were handled. */
   #chunks: { readonly chunk: ChunkProduced; readonly links: Links }[] = [];
@@ -25,7 +25,12 @@ export class GuestAnalysis {
   /** Where in the log the first chunk lies that is not stored yet. */
   #held: Pick<LogRecord, 'partition' | 'offset'> | undefined;
 
-  constructor(guestId: GuestId, worker: AnalysisWorker, store: ColumnStore, nextChunk: number) {
+  constructor(
+    guestId: GuestId,
+    worker: Pick<AnalysisWorker, 'analyse'>,
+    store: Pick<ColumnStore, 'insertUnit'>,
+    nextChunk: number,
+  ) {
     this.#guestId = guestId;
     this.#worker = worker;
     this.#store = store;

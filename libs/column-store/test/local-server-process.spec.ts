@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 const MAIN = path.join(import.meta.dirname, '../dist/local-server/main.js');
 const ROWS_PER_INSERT = 50;
@@ -91,6 +92,30 @@ describe('npm run store:local', () => {
     const again = await start('stopped');
     expect((await batchesOf(again.client)).map((row) => row.batch)).toEqual([1, 2]);
     expect(await end(again, 'SIGINT')).toEqual([0, null]);
+  });
+
+  it('a full disk is NOT_ENOUGH_SPACE (243), also for the rows on their way; with room again it goes on', async (context) => {
+    const disk = path.join(folder, 'disk');
+    fs.mkdirSync(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      context.skip(true, 'skipped, because a small file system cannot be mounted here');
+    }
+    onTestFinished(() => void execFileSync('umount', ['-l', disk]));
+    const running = await start('disk/data');
+    await running.client.command({ query: CREATE });
+    await insert(running.client, 1);
+    const large = Readable.from(['1\t2\n'.repeat(4 << 20)], { objectMode: false });
+    const upload = running.client.insert({ table: 't', values: large, format: 'TabSeparated' });
+    await expect(upload).rejects.toMatchObject({ code: '243' });
+    const { bavail, bsize } = fs.statfsSync(disk);
+    fs.writeFileSync(path.join(disk, 'filler'), new Uint8Array(bavail * bsize - (64 << 10)));
+    await expect(insert(running.client, 2)).rejects.toMatchObject({ code: '243' });
+    fs.rmSync(path.join(disk, 'filler'));
+    await insert(running.client, 3);
+    expect((await batchesOf(running.client)).map((row) => row.batch)).toEqual([1, 3]);
+    expect(await end(running, 'SIGTERM')).toEqual([0, null]);
   });
 
   it('a folder in use, a port in use, no port: said in a line', async () => {
