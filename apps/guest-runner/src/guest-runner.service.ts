@@ -22,6 +22,8 @@ export class GuestRunnerService {
   readonly #guests = new Set<GuestId>();
   /** Spans of guests that were executed here and are not analysed yet. */
   readonly #spans = new Map<GuestId, Links>();
+  /** No further guest is begun. */
+  #stopping = false;
   /** Rejects when an execution broke: not its guest, but the worker or the log. */
   readonly #broken = Promise.withResolvers<never>();
 
@@ -58,18 +60,21 @@ export class GuestRunnerService {
 
   /** Ends everything, also after a failure, which `finished` tells. */
   async onApplicationShutdown(): Promise<void> {
+    this.#stopping = true;
     await Promise.allSettled([this.#consumer.stop(), this.#patches.stop()]);
     await this.#pool.close();
   }
 
   async #handle({ partition, records }: Batch): Promise<{ firstUnhandled: number } | undefined> {
+    const firstRunning = () => [...this.#running].find((request) => request.partition === partition)?.offset;
     for (const record of records) {
+      if (this.#stopping) return { firstUnhandled: firstRunning() ?? record.offset };
       const event = fromMessage(record);
       if (event.type === 'GuestRequested') await processing(record, () => this.#start(record, event));
       if (event.type === 'GuestAnalysed') await this.#linkBack(record, event.payload.guestId);
     }
-    const first = [...this.#running].find((request) => request.partition === partition);
-    return first === undefined ? undefined : { firstUnhandled: first.offset };
+    const first = firstRunning();
+    return first === undefined ? undefined : { firstUnhandled: first };
   }
 
   /** Waits for a free worker, not for the guest. */
