@@ -3,10 +3,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { differing, tablesOf } from './tables.js';
 
 const root = path.join(import.meta.dirname, '..');
 const PVTRAIL = path.join(root, 'apps/cli/bin/pvtrail.js');
-const PRINT_TABLES = path.join(root, 'libs/column-store/test/children/print-tables.mjs');
 /** More than three units of 16 million instructions. */
 const RUN = ['run', '--stage', 'v2.6.30', '--workload', 'mix', '--iterations', '14', '--json'];
 const POLL_MS = 20;
@@ -33,16 +33,6 @@ const killAfter = async (data: string, units: number): Promise<NodeJS.Signals | 
   return signal;
 };
 
-/** The first lines that only one of two sorted listings has, cut short; repeated lines count. */
-const differing = (expected: string, found: string): string[] => {
-  const counts = new Map<string, number>();
-  for (const line of expected.split('\n')) counts.set(line, (counts.get(line) ?? 0) + 1);
-  for (const line of found.split('\n')) counts.set(line, (counts.get(line) ?? 0) - 1);
-  return [...counts]
-    .flatMap(([line, count]) => (count === 0 ? [] : `${count > 0 ? 'missing' : 'extra'}: ${line.slice(0, 300)}`))
-    .slice(0, 5);
-};
-
 describe('kill -9 of a run', () => {
   let folder: string;
   beforeAll(() => {
@@ -58,16 +48,6 @@ describe('kill -9 of a run', () => {
     return { document: JSON.parse(stdout) as { runId: string; guests: unknown[] }, stderr };
   };
 
-  const tablesOf = (data: string): string => {
-    const output = path.join(folder, 'tables.txt');
-    const { status, stderr } = spawnSync(process.execPath, [PRINT_TABLES, path.join(data, 'store'), output], {
-      encoding: 'utf8',
-    });
-    expect([status, stderr]).toEqual([0, '']);
-    // events carry the time at which they were written
-    return fs.readFileSync(output, 'utf8').replaceAll(/^events .*\n/gm, '');
-  };
-
   it('loses nothing and counts nothing twice: the same command goes on, and all tables equal those of an undisturbed run', async () => {
     const [undisturbed, disturbed] = [path.join(folder, 'undisturbed'), path.join(folder, 'disturbed')];
     const expected = complete(undisturbed);
@@ -78,6 +58,6 @@ describe('kill -9 of a run', () => {
 
     expect(resumed.document).toEqual(expected.document);
     expect(resumed.stderr).toMatch(/going on with an interrupted run: 0 of 1 guests are stored, and [1-9]\d* units/);
-    expect(differing(tablesOf(undisturbed), tablesOf(disturbed))).toEqual([]);
+    expect(differing(tablesOf(path.join(undisturbed, 'store')), tablesOf(path.join(disturbed, 'store')))).toEqual([]);
   }, 600_000);
 });

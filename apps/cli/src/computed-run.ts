@@ -1,27 +1,22 @@
 import type { RunPlan } from '@pvtrail/api';
 import type { ColumnStore } from '@pvtrail/column-store';
-import { type FleetSpec, type RunId, TOPICS } from '@pvtrail/contracts';
+import { type FleetSpec, TOPICS } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
-import { lastEvent, type RunGuest } from '@pvtrail/reporting';
+import { lastEvent } from '@pvtrail/reporting';
 import Table from 'cli-table3';
 import type { EmbeddedSystem } from './embedded-system.js';
 import { onInterruption } from './interruption.js';
 import { progressBar } from './progress.js';
+import type { ComputedRun, Pvtrail } from './pvtrail.js';
 
-export interface ComputedRun {
-  readonly runId: RunId;
-  readonly guests: readonly RunGuest[];
-  /** How many of them had been stored before. */
-  readonly resumed: number;
-}
+/** The pvtrail in this process. @param note is told when a run goes on that was interrupted */
+export const embeddedPvtrail = (system: EmbeddedSystem, note: (line: string) => void): Pvtrail => ({
+  answers: system.answers,
+  compute: (fleet, force) => computeRun(system, fleet, force, note),
+});
 
-/**
- * Computes what of the fleet is not stored yet.
- * @param note is told when a run goes on that was interrupted
- * @throws AppError `run/failed` naming the first guest that failed
- */
-export const computeRun = async (
+const computeRun = async (
   system: EmbeddedSystem,
   fleet: FleetSpec,
   force: boolean,

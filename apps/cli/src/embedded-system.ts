@@ -1,9 +1,10 @@
 import path from 'node:path';
 import 'reflect-metadata';
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AnalyticsModule, AnalyticsService } from '@pvtrail/analytics';
-import { ApiModule, RunCoordinator } from '@pvtrail/api';
+import { ApiModule, configureHttp, HttpModule, RunCoordinator } from '@pvtrail/api';
 import { type ColumnStore, openColumnStore } from '@pvtrail/column-store';
 import { type EventLog, MemoryTransport, openSqliteLog, tracedLog, tracedTransport } from '@pvtrail/event-log';
 import { GuestRunnerModule, GuestRunnerService } from '@pvtrail/guest-runner';
@@ -15,6 +16,8 @@ export interface EmbeddedSystem {
   readonly store: ColumnStore;
   readonly coordinator: RunCoordinator;
   readonly answers: Answers;
+  /** Of the API, if it is served. */
+  readonly url: string | undefined;
   /** Rejects when one of the services cannot go on. */
   readonly failed: Promise<never>;
   /** Ends the services and closes log and store. @throws what a service could not go on from */
@@ -28,6 +31,8 @@ export interface EmbeddedOptions {
   readonly analysisWorkers: number;
   /** Keep trace chunks as files in the data folder. */
   readonly keepTrace: boolean;
+  /** Serve the API on this port of loopback (0: any that is free), and know all runs of the log. */
+  readonly http?: { readonly port: number };
 }
 
 /** Below the data folder. */
@@ -35,6 +40,13 @@ const TRACES = 'traces';
 
 @Module({})
 class EmbeddedModule {}
+
+const serve = async (root: DynamicModule, port: number): Promise<[NestExpressApplication, string]> => {
+  const app = await NestFactory.create<NestExpressApplication>(root, { logger: false });
+  configureHttp(app);
+  await app.listen(port, '127.0.0.1');
+  return [app, await app.getUrl()];
+};
 
 /** All four services in this process, over an embedded log and store. @throws AppError `log/*`, `store/*` */
 export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<EmbeddedSystem> => {
@@ -46,23 +58,25 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
     },
   );
   const trace = tracedTransport(new MemoryTransport(), 'memory');
-  const app = await NestFactory.createApplicationContext(
-    {
-      module: EmbeddedModule,
-      imports: [
-        ApiModule.register({ log, store }),
-        PatcherModule.register({ log }),
-        AnalyticsModule.register({ log, trace, store, workers: options.analysisWorkers }),
-        GuestRunnerModule.register({
-          log,
-          trace,
-          workers: options.guestWorkers,
-          ...(options.keepTrace ? { tracesFolder: path.join(options.dataFolder, TRACES) } : {}),
-        }),
-      ],
-    },
-    { logger: false },
-  );
+  const { http } = options;
+  const root = {
+    module: EmbeddedModule,
+    imports: [
+      http === undefined ? ApiModule.register({ log, store }) : HttpModule.register({ log, store, replay: true }),
+      PatcherModule.register({ log }),
+      AnalyticsModule.register({ log, trace, store, workers: options.analysisWorkers }),
+      GuestRunnerModule.register({
+        log,
+        trace,
+        workers: options.guestWorkers,
+        ...(options.keepTrace ? { tracesFolder: path.join(options.dataFolder, TRACES) } : {}),
+      }),
+    ],
+  };
+  const [app, url] =
+    http === undefined
+      ? [await NestFactory.createApplicationContext(root, { logger: false }), undefined]
+      : await serve(root, http.port);
   const services = [
     app.get(RunCoordinator),
     app.get(PatcherService),
@@ -79,6 +93,7 @@ export const openEmbeddedSystem = async (options: EmbeddedOptions): Promise<Embe
     store,
     coordinator: app.get(RunCoordinator),
     answers: new StoredAnswers(log, store),
+    url,
     failed,
     close: async () => {
       await app.close();

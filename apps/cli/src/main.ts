@@ -3,10 +3,12 @@ import { Command, CommanderError } from 'commander';
 import { addCompare } from './commands/compare.js';
 import { addEvents } from './commands/events.js';
 import { addRun } from './commands/run.js';
+import { addCancel, addRuns } from './commands/runs.js';
 import { addSites } from './commands/sites.js';
 import { addStart } from './commands/start.js';
+import { addUp } from './commands/up.js';
 import { addVerify } from './commands/verify.js';
-import { type CommandContext, commandContext } from './context.js';
+import { type CommandContext, commandContext, type GlobalOptions } from './context.js';
 
 const USAGE = 2;
 const FAILURE = 1;
@@ -16,12 +18,14 @@ const program = new Command('pvtrail')
     'What the 2009 pvops series did to register saves, instructions, cache references and cycles, from real machine code',
   )
   .option('--data <folder>', 'where events and statistics are kept', process.env.PVTRAIL_DATA ?? '.pvtrail')
+  .option('--server <url>', 'an API that does the work instead of this process', process.env.PVTRAIL_SERVER)
   .showHelpAfterError('(--help lists commands and options)')
   .exitOverride();
 
-const context = (): CommandContext => commandContext(program.opts<{ data: string }>().data);
+const context = (): CommandContext => commandContext(program.opts<GlobalOptions>());
 
-for (const add of [addStart, addRun, addCompare, addSites, addEvents, addVerify]) add(program, context);
+for (const add of [addStart, addRun, addCompare, addSites, addEvents, addRuns, addCancel, addVerify, addUp])
+  add(program, context);
 
 try {
   await program.parseAsync();

@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   'store/disk-full': { status: 507, retriable: true },
   'store/query-failed': { status: 500, retriable: false },
   'store/schema-mismatch': { status: 500, retriable: false },
+  'server/unreachable': { status: 503, retriable: true },
   'run/unknown': { status: 404, retriable: false },
   'run/ended': { status: 409, retriable: false },
   'run/failed': { status: 500, retriable: false },

@@ -82,10 +82,10 @@ export const addCompare = (program: Command, context: () => CommandContext): voi
         '  pvtrail compare --workload mix --between v2.6.29 callee-save-pte --by function',
     )
     .action(async (options: CompareOptions) => {
-      const { print, withSystem } = context();
+      const { print, withPvtrail } = context();
       const filter = filterOf(options);
       const between = betweenOf(options);
-      await withSystem(async ({ answers }) => {
+      await withPvtrail(async ({ answers }) => {
         if (between !== undefined) {
           const rows = await answers.contributions(filter, between);
           print(options.json, { rows }, () => contributionTable(rows, between));

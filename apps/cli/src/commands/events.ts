@@ -7,7 +7,11 @@ import { eventsOf } from '@pvtrail/reporting';
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.js';
 
+/** Without the store, which only one process may open: events can be read while a run is under way. */
 const readEvents = async (file: string, id: string): Promise<AnyEvent[]> => {
+  if (!fs.existsSync(file)) {
+    throw new AppError('input/not-found', `there is no event log in ${path.dirname(file)}; \`pvtrail run\` makes one`);
+  }
   const log = openSqliteLogReader(file);
   try {
     return await eventsOf(log, id);
@@ -23,12 +27,10 @@ export const addEvents = (program: Command, context: () => CommandContext): void
     .argument('<id>', 'a run id or a guest id, as `pvtrail run` prints them')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
     .action(async (id: string, { json }: { json?: boolean }) => {
-      const { dataFolder, print } = context();
-      const file = path.join(dataFolder, 'events.sqlite');
-      if (!fs.existsSync(file)) {
-        throw new AppError('input/not-found', `there is no event log in ${dataFolder}; \`pvtrail run\` makes one`);
-      }
-      const events = await readEvents(file, id);
+      const { dataFolder, isRemote, print, withPvtrail } = context();
+      const events = isRemote
+        ? await withPvtrail(({ answers }) => answers.events(id))
+        : await readEvents(path.join(dataFolder, 'events.sqlite'), id);
       print(json, { events }, () => events.map(({ time, type, subject }) => `${time} ${subject} ${type}\n`).join(''));
     });
 };

@@ -1,7 +1,6 @@
 import { AppError } from '@pvtrail/primitives';
 import type { SiteRow } from '@pvtrail/reporting';
 import type { Command } from 'commander';
-import { computeRun } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
 import { fleetOf, type GuestOptions, withGuestOptions } from '../guest-options.js';
 import { siteTable } from '../sites.js';
@@ -32,16 +31,14 @@ export const addSites = (program: Command, context: () => CommandContext): void 
       '\nThe guest is computed when it is not stored.\nExample: pvtrail sites --stage v2.6.29 --op irq.save_fl',
     )
     .action(async (options: SitesOptions) => {
-      const { note, print, withSystem } = context();
+      const { note, print, withPvtrail } = context();
       const fleet = fleetOf(options);
-      await withSystem(async (system) => {
-        const planned = system.coordinator.plan(fleet);
-        const stored = await system.store.guests(planned.runId);
-        if (stored.length === 0) note('the guest is not stored: computing it first');
-        const { runId, guests } = await computeRun(system, fleet, false, note);
+      await withPvtrail(async (pvtrail) => {
+        const { runId, guests, resumed } = await pvtrail.compute(fleet, false);
+        if (resumed === 0) note('the guest was not stored: it has been computed');
         const [guest] = guests;
         if (guest === undefined) throw new AppError('input/not-found', 'the fleet has no guest');
-        const all = await system.answers.sites(guest.guestId);
+        const all = await pvtrail.answers.sites(guest.guestId);
         const sites = all.filter(wanted(options));
         print(options.json, { runId, guestId: guest.guestId, sites }, () =>
           sites.length === 0

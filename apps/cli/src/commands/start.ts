@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { computeRun, runDocument } from '../computed-run.js';
+import { runDocument } from '../computed-run.js';
 import type { CommandContext } from '../context.js';
 import { defaultFleet, FLEET_TYPES, type FleetType } from '../default-fleet.js';
 import { reportText } from '../fleet-report.js';
@@ -14,10 +14,10 @@ export const addStart = (program: Command, context: () => CommandContext): void 
     .option('--force', 'compute again what is stored')
     .option('--json', 'one JSON document on stdout (docs/cli.md)')
     .action(async ({ guest, force, json }: { guest: FleetType; force?: boolean; json?: boolean }) => {
-      const { note, print, withSystem } = context();
-      await withSystem(async (system) => {
-        const run = await computeRun(system, defaultFleet(guest), force ?? false, note);
-        const report = await system.answers.report(run.runId);
+      const { print, withPvtrail } = context();
+      await withPvtrail(async (pvtrail) => {
+        const run = await pvtrail.compute(defaultFleet(guest), force ?? false);
+        const report = await pvtrail.answers.report(run.runId);
         print(json, { ...runDocument(run), ...report }, () => reportText(report));
       });
     });
