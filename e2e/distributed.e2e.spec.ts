@@ -111,6 +111,10 @@ describe.skipIf(skipped !== '')(`pvtrail up ${skipped}`, () => {
         expect(there).toEqual(here);
       }
 
+      const { runId } = JSON.parse(distributed.stdout) as { runId: string };
+      const audit = await pvtrail('--server', system.api, 'audit', runId, '--json');
+      expect(JSON.parse(audit.stdout)).toMatchObject({ clean: true, produced: { guests: 8 }, differences: [] });
+
       const ended = once(up, 'exit');
       up.kill('SIGTERM');
       expect(await ended).toEqual([0, null]);

@@ -25,6 +25,18 @@ export interface AnalyticsOptions {
   readonly imagesRoot?: string | undefined;
 }
 
+/** A guest under way, and the partition of the topics of guests and chunks that it came in: the same number in both. */
+interface OpenGuest {
+  readonly partition: number;
+  readonly state: Promise<GuestState | undefined>;
+}
+
+interface GuestHistory {
+  readonly requested: EventOf<'GuestRequested'>;
+  readonly finished: EventOf<'WorkloadFinished'> | undefined;
+  readonly analysed: boolean;
+}
+
 /** What is known of a guest until it is stored completely. */
 interface GuestState {
   readonly requested: EventOf<'GuestRequested'>;
@@ -40,7 +52,7 @@ export class AnalyticsService {
   readonly #store: ColumnStore;
   readonly #workers: readonly AnalysisWorker[];
   /** Guests under way. */
-  readonly #guests = new Map<GuestId, Promise<GuestState | undefined>>();
+  readonly #guests = new Map<GuestId, OpenGuest>();
   /** Guests of which nothing more is to be stored. */
   readonly #stored = new Set<GuestId>();
   readonly #consumers: readonly Consumer[];
@@ -53,7 +65,14 @@ export class AnalyticsService {
     this.#copier = new EventCopier(log, store);
     this.#consumers = [
       trace.consume(
-        { group: 'analytics-trace', topics: [TOPICS.trace], maxRecords: 8, maxBytes: 16 << 20, retry: RETRY },
+        {
+          group: 'analytics-trace',
+          topics: [TOPICS.trace],
+          maxRecords: 8,
+          maxBytes: 16 << 20,
+          retry: RETRY,
+          revoked: ({ partition }) => void this.#forget(partition),
+        },
         (batch) => this.#handleChunks(batch),
       ),
       log.consume(
@@ -77,8 +96,8 @@ export class AnalyticsService {
   async #handleEvents({ records }: Batch): Promise<undefined> {
     for (const record of records) {
       const event = fromMessage(record);
-      if (event.type === 'WorkloadFinished') await processing(record, () => this.#finish(event));
-      if (event.type === 'GuestFailed') await processing(record, () => this.#fail(event));
+      if (event.type === 'WorkloadFinished') await processing(record, () => this.#finish(event, record.partition));
+      if (event.type === 'GuestFailed') await processing(record, () => this.#fail(event, record.partition));
     }
     return undefined;
   }
@@ -88,7 +107,7 @@ export class AnalyticsService {
     await processingBatch(records, () =>
       Promise.all(groupByKey(records).map((ofOneGuest) => this.#handleChunksOf(ofOneGuest))),
     );
-    const guests = await Promise.all(this.#guests.values());
+    const guests = await Promise.all([...this.#guests.values()].map(({ state }) => state));
     const held = guests.flatMap((guest) => guest?.analysis.heldSince(partition) ?? []);
     return held.length === 0 ? undefined : { firstUnhandled: Math.min(...held) };
   }
@@ -96,7 +115,7 @@ export class AnalyticsService {
   async #handleChunksOf(records: readonly LogRecord[]): Promise<void> {
     for (const record of records) {
       const { chunk, value } = fromChunkMessage(record);
-      const guest = await this.#guest(chunk.guestId);
+      const guest = await this.#guest(chunk.guestId, record.partition);
       if (guest === undefined) return;
       await processing(record, async () => {
         if (await guest.analysis.add(chunk, value, record)) guest.traceStored = true;
@@ -105,16 +124,16 @@ export class AnalyticsService {
     }
   }
 
-  async #finish(event: EventOf<'WorkloadFinished'>): Promise<void> {
-    const guest = await this.#guest(event.payload.guestId);
+  async #finish(event: EventOf<'WorkloadFinished'>, partition: number): Promise<void> {
+    const guest = await this.#guest(event.payload.guestId, partition);
     if (guest === undefined) return;
     guest.finished = event;
     await this.#completeIfAll(guest);
   }
 
-  async #fail(event: EventOf<'GuestFailed'>): Promise<void> {
+  async #fail(event: EventOf<'GuestFailed'>, partition: number): Promise<void> {
     const { guestId, code } = event.payload;
-    const guest = await this.#guest(guestId);
+    const guest = await this.#guest(guestId, partition);
     if (guest === undefined) return;
     await this.#store.insertGuest({ ...identityOf(guest.requested), state: 'failed', errorCode: code });
     await this.#announce(guest, 'failed');
@@ -137,19 +156,28 @@ export class AnalyticsService {
   }
 
   /** undefined: the guest is stored completely. */
-  async #guest(guestId: GuestId): Promise<GuestState | undefined> {
+  async #guest(guestId: GuestId, partition: number): Promise<GuestState | undefined> {
     if (this.#stored.has(guestId)) return undefined;
     const known = this.#guests.get(guestId);
-    if (known) return known;
-    const opened = this.#open(guestId);
-    this.#guests.set(guestId, opened);
-    return opened;
+    if (known) return known.state;
+    const state = this.#open(guestId);
+    this.#guests.set(guestId, { partition, state });
+    return state;
+  }
+
+  /** Another process goes on with the guests of a partition, from what is stored of them. */
+  async #forget(partition: number): Promise<void> {
+    const lost = [...this.#guests].filter(([, open]) => open.partition === partition);
+    for (const [guestId, { state }] of lost) {
+      this.#guests.delete(guestId);
+      (await state)?.worker.close(guestId);
+    }
   }
 
   async #open(guestId: GuestId): Promise<GuestState | undefined> {
-    const requested = await this.#requestOf(guestId);
+    const { requested, finished, analysed } = await this.#historyOf(guestId);
     const resume = await this.#store.resumePoint(guestId);
-    if (resume.kind === 'complete' && (await this.#hasEnded(requested.payload))) {
+    if (resume.kind === 'complete' && analysed && (await this.#hasEnded(requested.payload))) {
       this.#stored.add(guestId);
       return undefined;
     }
@@ -158,18 +186,27 @@ export class AnalyticsService {
     const worker = leastLoaded(this.#workers);
     worker.open(guestId, requested.payload.spec, checkpoint);
     const analysis = new GuestAnalysis(guestId, worker, this.#store, nextChunk);
-    return { requested, worker, analysis, traceStored: resume.kind === 'complete' };
+    const traceStored = resume.kind === 'complete';
+    return { requested, worker, analysis, traceStored, ...(finished === undefined ? {} : { finished }) };
   }
 
   async #hasEnded({ runId, guestId }: EventOf<'GuestRequested'>['payload']): Promise<boolean> {
     return (await this.#store.guests(runId)).some((guest) => guest.guestId === guestId);
   }
 
-  async #requestOf(guestId: GuestId): Promise<EventOf<'GuestRequested'>> {
+  /**
+   * What the log says of a guest since it was requested last. A process that died may have handled the guest's end but not its last
+   * chunks, or stored it whole without saying so.
+   */
+  async #historyOf(guestId: GuestId): Promise<GuestHistory> {
+    let history: GuestHistory | undefined;
     for await (const record of this.#log.read(TOPICS.guests, { key: guestId })) {
       const event = fromMessage(record);
-      if (event.type === 'GuestRequested') return event;
+      if (event.type === 'GuestRequested') history = { requested: event, finished: undefined, analysed: false };
+      else if (event.type === 'WorkloadFinished' && history) history = { ...history, finished: event };
+      else if (event.type === 'GuestAnalysed' && history) history = { ...history, analysed: true };
     }
+    if (history !== undefined) return history;
     throw new AppError('event/malformed', `a trace of guest ${guestId}, which nobody requested`);
   }
 }

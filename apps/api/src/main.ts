@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { runService } from '@pvtrail/service';
 import { tokenFrom } from './http/access.js';
 import { configureHttp, HttpModule } from './http/http.module.js';
@@ -12,7 +11,6 @@ await runService({
     HttpModule.register({
       log,
       store,
-      group: `api-${randomUUID()}`,
       replay: true,
       token: tokenFrom(process.env, configuration.http.host),
     }),

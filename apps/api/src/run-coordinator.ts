@@ -40,8 +40,6 @@ export interface RunCoordinatorOptions {
   readonly log: EventLog;
   readonly store: ColumnStore;
   readonly imagesRoot?: string | undefined;
-  /** Each process that shows runs follows all of the log, so its group is its own. */
-  readonly group?: string;
   /** Also runs that were requested before this process: their state is read from the log. Otherwise only those submitted here are known. */
   readonly replay?: boolean;
 }
@@ -64,15 +62,13 @@ export class RunCoordinator {
   readonly #statusListeners = new Map<RunId, Set<StatusListener>>();
   readonly #eventListeners = new Map<RunId, Set<EventListener>>();
 
-  constructor({ log, store, imagesRoot, group = 'api', replay = false }: RunCoordinatorOptions) {
+  constructor({ log, store, imagesRoot, replay = false }: RunCoordinatorOptions) {
     this.#log = log;
     this.#store = store;
     this.#imagesRoot = imagesRoot;
-    this.#replayed = replay ? this.#replay() : Promise.resolve();
-    this.#replayed.catch(() => {});
+    // Without a group: every process that shows runs follows all of the log.
     this.#consumer = log.consume(
       {
-        group,
         topics: [TOPICS.runs, TOPICS.guests, TOPICS.patches],
         maxRecords: 256,
         maxBytes: 8 << 20,
@@ -80,6 +76,8 @@ export class RunCoordinator {
       },
       (batch) => this.#follow(batch),
     );
+    this.#replayed = this.#consumer.started.then(() => (replay ? this.#replay() : undefined));
+    this.#replayed.catch(() => {});
   }
 
   /** Rejects when the log can no longer be followed. */

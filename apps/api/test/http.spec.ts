@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const start = async (options: Partial<HttpOptions> = {}) => {
   const module = await Test.createTestingModule({
-    imports: [HttpModule.register({ log, store, group: 'api-test', replay: true, ...options })],
+    imports: [HttpModule.register({ log, store, replay: true, ...options })],
   }).compile();
   const app = module.createNestApplication<NestExpressApplication>({ logger: false });
   configureHttp(app);
@@ -192,6 +192,7 @@ describe('errors', () => {
     ['get', `/v1/runs/${UNKNOWN}/footprints`, 404, 'run/unknown'],
     ['get', `/v1/runs/${UNKNOWN}/cycles`, 404, 'run/unknown'],
     ['get', `/v1/runs/${UNKNOWN}/report`, 404, 'run/unknown'],
+    ['get', `/v1/runs/${UNKNOWN}/audit`, 404, 'run/unknown'],
     ['get', '/v1/runs?limit=0', 400, 'input/invalid'],
     ['get', '/v1/runs?colour=red', 400, 'input/unknown-option'],
     ['get', `/v1/guests/${UNKNOWN}/sites`, 404, 'input/not-found'],

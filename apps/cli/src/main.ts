@@ -1,5 +1,6 @@
 import { AppError } from '@pvtrail/primitives';
 import { Command, CommanderError } from 'commander';
+import { addAudit } from './commands/audit.js';
 import { addCompare } from './commands/compare.js';
 import { addEvents } from './commands/events.js';
 import { addRun } from './commands/run.js';
@@ -24,7 +25,7 @@ const program = new Command('pvtrail')
 
 const context = (): CommandContext => commandContext(program.opts<GlobalOptions>());
 
-for (const add of [addStart, addRun, addCompare, addSites, addEvents, addRuns, addCancel, addVerify, addUp])
+for (const add of [addStart, addRun, addCompare, addSites, addEvents, addRuns, addCancel, addAudit, addVerify, addUp])
   add(program, context);
 
 try {

@@ -63,6 +63,24 @@ export type Contribution = {
   readonly difference: number;
 };
 
+/** What is stored of a finished guest, step by step; an audit compares it with what the guest said it produced. */
+export type StoredGuest = {
+  readonly guest: string;
+  /** Rows of chunks: received and analysed. */
+  readonly chunks: number;
+  readonly instructions: number;
+  readonly bytes: number;
+  /** Over the digests of the chunks in order, as the guest's own digest is. */
+  readonly digest: string;
+  /** By commit rows. */
+  readonly committedUnits: number;
+  readonly committedChunks: number;
+  readonly committedInstructions: number;
+  /** Of the measured region, from the totals and from the functions: equal. */
+  readonly countedInstructions: number;
+  readonly functionInstructions: number;
+};
+
 export type FootprintRow = {
   readonly guest: string;
   readonly type: string;

@@ -7,6 +7,7 @@ import {
   DIMENSIONS,
   type FootprintRow,
   type StatisticsRow,
+  type StoredGuest,
 } from './answers.js';
 import type { Database } from './database.js';
 import { migrate } from './migrate.js';
@@ -28,6 +29,7 @@ import {
   STATISTICS,
   type StatisticsQuery,
   statisticsSql,
+  storedGuestsSql,
 } from './queries.js';
 import {
   fromCheckpoint,
@@ -169,6 +171,14 @@ class ClickHouseColumnStore implements ColumnStore {
   async footprints(run: RunId): Promise<FootprintRow[]> {
     const rows = await this.#database.query(footprintsSql(run));
     return rows.map((row) => fromCountsRow(row, [...DIMENSIONS]) as FootprintRow);
+  }
+
+  async storedGuests(run: RunId): Promise<StoredGuest[]> {
+    const rows = await this.#database.query(storedGuestsSql(run));
+    return rows.map(({ digests, ...row }) => ({
+      ...(fromCountsRow(row, ['guest']) as Omit<StoredGuest, 'digest'>),
+      digest: digestOf(...(digests as string[])),
+    }));
   }
 
   async ping(): Promise<void> {

@@ -7,6 +7,7 @@ export {
   type DimensionValues,
   type FootprintRow,
   type StatisticsRow,
+  type StoredGuest,
 } from './answers.js';
 export { createColumnStore, openColumnStore } from './clickhouse-column-store.js';
 export type { Database } from './database.js';

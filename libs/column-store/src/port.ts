@@ -1,6 +1,6 @@
 import type { AnyEvent, GuestId, GuestSpec, RunId } from '@pvtrail/contracts';
 import type { Digest } from '@pvtrail/primitives';
-import type { ByStatistics, Comparison, Contribution, FootprintRow, StatisticsRow } from './answers.js';
+import type { ByStatistics, Comparison, Contribution, FootprintRow, StatisticsRow, StoredGuest } from './answers.js';
 import type { ComparisonQuery, ContributionQuery, StatisticsQuery } from './queries.js';
 import type { UnitStatistics } from './statistics.js';
 
@@ -105,6 +105,8 @@ export interface ColumnStore {
   contributions(query: ContributionQuery): Promise<Contribution[]>;
   /** How big and how varied the executed code was (definitions.md §3). */
   footprints(run: RunId): Promise<FootprintRow[]>;
+  /** What is stored of each finished guest at each step, in the order of the fleet. */
+  storedGuests(run: RunId): Promise<StoredGuest[]>;
 
   ping(): Promise<void>;
   /** Waits for what is running, then closes. */

@@ -219,3 +219,53 @@ export const generationsSql = (guests: readonly GuestId[]): string => `SELECT gu
 FROM removals
 WHERE guest IN (${texts(guests)})
 GROUP BY guest`;
+
+/** What is stored of each guest of a run, at each step on its way: chunks, commit rows, and two tables of aggregates. */
+export const storedGuestsSql = (run: RunId): string => {
+  const ofRun = `guest IN (SELECT guest FROM guests WHERE run = ${text(run)})`;
+  const sumOf = (table: string): string =>
+    `SELECT guest, sum(instructions) AS instructions\n    FROM ${table}\n    WHERE ${ofRun} AND (guest, unit) IN (SELECT guest, unit FROM units)\n    GROUP BY guest`;
+  return `WITH
+  received AS (
+    SELECT
+      guest,
+      count() AS chunks,
+      sum(instructions) AS instructions,
+      sum(bytes) AS bytes,
+      arrayMap(entry -> toString(entry.2), arraySort(groupArray((sequence, digest)))) AS digests
+    FROM chunks
+    WHERE ${ofRun}
+    GROUP BY guest
+  ),
+  committed AS (
+    SELECT guest, count() AS units, sum(chunks) AS chunks, sum(instructions) AS instructions
+    FROM units
+    WHERE ${ofRun}
+    GROUP BY guest
+  ),
+  totals AS (
+    ${sumOf('unit_totals')}
+  ),
+  functions AS (
+    ${sumOf('function_statistics')}
+  )
+SELECT
+  guests.guest AS guest,
+  received.chunks AS chunks,
+  received.instructions AS instructions,
+  received.bytes AS bytes,
+  received.digests AS digests,
+  committed.units AS committedUnits,
+  committed.chunks AS committedChunks,
+  committed.instructions AS committedInstructions,
+  totals.instructions AS countedInstructions,
+  functions.instructions AS functionInstructions
+FROM guests
+LEFT JOIN received ON received.guest = guests.guest
+LEFT JOIN committed ON committed.guest = guests.guest
+LEFT JOIN totals ON totals.guest = guests.guest
+LEFT JOIN functions ON functions.guest = guests.guest
+WHERE guests.run = ${text(run)}
+  AND guests.state = 'finished'
+ORDER BY guests.fleetIndex`;
+};

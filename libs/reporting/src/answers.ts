@@ -13,6 +13,7 @@ import {
 } from '@pvtrail/contracts';
 import type { EventLogReader } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { type Audit, auditOf } from './audit.js';
 import { pairedGuests } from './comparable-guests.js';
 import { type ComparisonRow, compareRuns } from './comparison.js';
 import { type Between, type ContributionRow, contributionsBy } from './contributions.js';
@@ -46,6 +47,8 @@ export interface Answers {
   footprints(run: RunId): Promise<Footprint[]>;
   cycles(run: RunId): Promise<GuestCycles[]>;
   report(run: RunId): Promise<FleetReport>;
+  /** Whether what guests produced is what is stored. @throws AppError `run/unknown` */
+  audit(run: RunId): Promise<Audit>;
   /** @throws AppError `input/not-found` for a guest that was never requested */
   sites(guest: GuestId): Promise<SiteRow[]>;
   /** Of a run and its guests, or of a guest, by time. @throws AppError `input/not-found` when there are none */
@@ -88,6 +91,10 @@ export class StoredAnswers implements Answers {
 
   report(run: RunId): Promise<FleetReport> {
     return fleetReport(this.#log, this.#store, run);
+  }
+
+  audit(run: RunId): Promise<Audit> {
+    return auditOf(this.#log, this.#store, run);
   }
 
   async sites(guest: GuestId): Promise<SiteRow[]> {

@@ -1,4 +1,5 @@
 export { type Answers, type CompareFilter, eventsOf, StoredAnswers } from './answers.js';
+export type { Audit, AuditDifference } from './audit.js';
 export type { ComparisonRow } from './comparison.js';
 export { type Between, type ContributionRow, SPLITS, type Split } from './contributions.js';
 export {

@@ -114,6 +114,15 @@ export const OPERATIONS = operations({
     response: s.documentOf('the document of `pvtrail start --json` without its run'),
     errors: ['run/unknown'],
   },
+  audit: {
+    method: 'get',
+    path: '/v1/runs/{id}/audit',
+    summary: 'What the guests of a run produced beside what is stored of them at each step; differences by guest',
+    params: s.runParams,
+    status: 200,
+    response: s.documentOf('the document of `pvtrail audit --json`'),
+    errors: ['run/unknown'],
+  },
   compare: {
     method: 'get',
     path: '/v1/compare',

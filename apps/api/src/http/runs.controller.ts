@@ -85,6 +85,11 @@ export class RunsController {
     return this.answers.report(this.#known(params));
   }
 
+  @Get(':id/audit')
+  audit(@Param() params: unknown) {
+    return this.answers.audit(this.#known(params));
+  }
+
   /** @throws AppError `run/unknown` */
   #known(params: unknown): RunId {
     return this.coordinator.status(runIn(params)).runId;

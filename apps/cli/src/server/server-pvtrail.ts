@@ -4,6 +4,7 @@ import type { AnyEvent, FleetSpec, GuestId, RunId } from '@pvtrail/contracts';
 import { AppError, ERROR_CODES } from '@pvtrail/primitives';
 import type {
   Answers,
+  Audit,
   Between,
   CompareFilter,
   ComparisonRow,
@@ -58,6 +59,10 @@ class ServerAnswers implements Answers {
 
   report(run: RunId): Promise<FleetReport> {
     return this.#http.get(`/v1/runs/${run}/report`);
+  }
+
+  audit(run: RunId): Promise<Audit> {
+    return this.#http.get(`/v1/runs/${run}/audit`);
   }
 
   async sites(guest: GuestId): Promise<SiteRow[]> {

@@ -1,4 +1,5 @@
 import { type AnyEvent, makeEvent, type RunId, runIdOf, type Stage } from '@pvtrail/contracts';
+import { digestOf } from '@pvtrail/primitives';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../database.js';
 import type { ColumnStore, Unit } from '../port.js';
@@ -280,6 +281,29 @@ export const describeColumnStoreContract = (adapter: string, create: () => Promi
         await expect(store.comparison({ runs: [run], by: ['1; DROP TABLE units' as 'stage'] })).rejects.toEqual(
           refused,
         );
+      });
+
+      it('stored guests show what is there at each step', async () => {
+        const chunks = units.flatMap((of) => of.chunks);
+        const total = <T>(rows: readonly T[], of: (row: T) => number) => rows.reduce((all, row) => all + of(row), 0);
+        const counted = sum(
+          units,
+          ({ statistics: { totals } }) => totals.kernel.instructions + totals.user.instructions,
+        );
+        const functions = units.flatMap(({ statistics }) => statistics.perFunction);
+        const instructions = total(chunks, (chunk) => chunk.instructions);
+        expect((await store.storedGuests(run))[0]).toEqual({
+          guest: guest(1),
+          chunks: chunks.length,
+          instructions,
+          bytes: total(chunks, (chunk) => chunk.bytes),
+          digest: digestOf(...chunks.map(({ digest }) => digest)),
+          committedUnits: units.length,
+          committedChunks: chunks.length,
+          committedInstructions: instructions,
+          countedInstructions: counted,
+          functionInstructions: total(functions, (row) => row.instructions),
+        });
       });
 
       it('footprints show sizes and executions of each guest', async () => {
