@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 export interface GuestOptions {
   readonly guest: string;
   readonly bits: string;
+  readonly paging?: string;
   readonly stage: string;
   readonly workload: string;
   readonly footprint: string;
@@ -19,6 +20,7 @@ export const withGuestOptions = (command: Command): Command =>
   command
     .option('--guest <type>', GUEST_TYPES.join(', '), 'native')
     .option('--bits <bits>', '32 or 64', '64')
+    .option('--paging <kind>', 'page tables of a 32-bit guest: pae or 2level (default: as its type had them)')
     .option('--stage <stage>', STAGES.join(', '), 'v2.6.30')
     .option('--workload <name>', WORKLOADS.join(', '), 'mix')
     .option('--footprint <name>', FOOTPRINTS.join(', '), 'hot')
@@ -36,6 +38,7 @@ export const fleetOf = (options: GuestOptions): FleetSpec =>
       {
         type: options.guest,
         bits: Number(options.bits),
+        ...(options.paging === undefined ? {} : { paging: options.paging }),
         stage: options.stage,
         workload: options.workload,
         footprint: options.footprint,
