@@ -3,7 +3,7 @@ import type { CpuState } from './cpu-state.js';
 import { IF } from './flags.js';
 import type { EmulatorKernel } from './kernel.js';
 import { FIRST_VECTOR } from './state-layout.js';
-import type { SystemResult } from './system.js';
+import type { SystemResult } from './system-result.js';
 
 /** Ports of docs/adr/001. */
 const Port = { marker: 0xe0, timer: 0xe4, device: 0xe8, console: 0xe9, exit: 0xec, random: 0xf0 } as const;

@@ -5,12 +5,12 @@ import type { Bits, Insn, MemoryOperand, Operand } from './decode.js';
 import { IF, IOPL, OF } from './flags.js';
 import { GuestFault, GuestStopped, lacks, Vector } from './guest-fault.js';
 import { type GuestMemory, halves } from './guest-memory.js';
-import type { Delivery } from './interrupts.js';
 import { type AccessKind, accessKind, KERNEL_WRITE } from './mmu.js';
 import type { Platform } from './platform.js';
 import type { Recorder } from './recorder.js';
 import type { SegmentUnit } from './segments.js';
 import type { StateField } from './state-layout.js';
+import type { SystemResult } from './system-result.js';
 import { Transfers32 } from './transfers-32.js';
 import { Transfers64 } from './transfers-64.js';
 
@@ -58,23 +58,6 @@ const FIRST_LONG_MSR = 0xc0000081;
 const MSR_TSC = 0x10;
 /** MSRs that hold addresses and refuse non-canonical ones. */
 const ADDRESS_MSRS = new Set<number>([0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102]);
-
-/** What a system instruction asks of the run loop beside changing the state. */
-export type SystemResult =
-  | { readonly kind: 'next' }
-  /** rip has been set, and interrupts may have become deliverable. */
-  | { readonly kind: 'jumped' }
-  /** The CPU enters a handler; rip is behind the instruction. */
-  | { readonly kind: 'deliver'; readonly delivery: Delivery }
-  | { readonly kind: 'marker'; readonly code: number }
-  | { readonly kind: 'exit'; readonly status: number }
-  /** Interrupts may have become deliverable. */
-  | { readonly kind: 'interruptible' }
-  /** The same, after one more instruction. */
-  | { readonly kind: 'shadow' }
-  | { readonly kind: 'halt' }
-  /** rip has been set, and the guest waits for an interrupt. */
-  | { readonly kind: 'waiting' };
 
 const NEXT: SystemResult = { kind: 'next' };
 const JUMPED: SystemResult = { kind: 'jumped' };

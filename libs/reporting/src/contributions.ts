@@ -1,27 +1,8 @@
-import type { ByStatistics, ColumnStore, Contribution, GuestFilter } from '@pvtrail/column-store';
-import type { Stage } from '@pvtrail/contracts';
+import type { ColumnStore, GuestFilter } from '@pvtrail/column-store';
+import type { Between, ContributionRow, Split } from './contribution-row.js';
 import { costedGuests, trapRows } from './kernel-metrics.js';
 import { siteContributions } from './site-contributions.js';
-import type { Evidence } from './site-evidence.js';
 import { Sums } from './sums.js';
-
-/** What the changes between two stages can be split by. */
-export const SPLITS = ['op', 'site', 'function', 'cause', 'trap'] as const satisfies readonly (ByStatistics | 'trap')[];
-export type Split = (typeof SPLITS)[number];
-
-export interface ContributionRow extends Contribution {
-  readonly by: Split;
-  readonly metric: string;
-  /** Of rows by site and op, where the guests have the same kernel. */
-  readonly evidence?: Evidence;
-}
-
-export interface Between {
-  readonly of: Split;
-  readonly before: Stage;
-  readonly after: Stage;
-  readonly limit: number;
-}
 
 /** What tells most about each kind: instructions where they are counted, else what the cause itself is. */
 const METRIC: Readonly<Record<Exclude<Split, 'site' | 'trap'>, readonly string[]>> = {

@@ -10,7 +10,8 @@ import type { ColumnStore, Comparison, GuestFilter } from '@pvtrail/column-store
 import { type GuestType, type RunId, STAGES, type Stage } from '@pvtrail/contracts';
 import type { EventLogReader } from '@pvtrail/event-log';
 import { type ComparisonRow, compareRuns } from './comparison.js';
-import { type ContributionRow, contributionsBy } from './contributions.js';
+import type { ContributionRow } from './contribution-row.js';
+import { contributionsBy } from './contributions.js';
 import { costedGuests, kernelMetrics } from './kernel-metrics.js';
 import { dearerSites } from './site-contributions.js';
 import { withEvidence } from './site-evidence.js';

@@ -1,7 +1,14 @@
 export { type Answers, type CompareFilter, eventsOf, StoredAnswers } from './answers.js';
 export type { Audit, AuditDifference } from './audit.js';
 export type { ComparisonRow } from './comparison.js';
-export { type Between, type ContributionRow, SPLITS, type Split } from './contributions.js';
+export {
+  type Between,
+  type ContributionRow,
+  type Evidence,
+  type SiteText,
+  SPLITS,
+  type Split,
+} from './contribution-row.js';
 export {
   BASE,
   type CycleRow,
@@ -15,5 +22,4 @@ export type { Footprint } from './footprints.js';
 export type { GuestCycles } from './guest-cycles.js';
 export { lastEvent } from './guest-events.js';
 export type { RunGuest } from './run-guests.js';
-export type { Evidence, SiteText } from './site-evidence.js';
 export { outcomeCounts, type SiteRow } from './sites.js';

@@ -1,6 +1,6 @@
 import type { ColumnStore, GuestFilter, StatisticsRow } from '@pvtrail/column-store';
 import type { Stage } from '@pvtrail/contracts';
-import type { ContributionRow } from './contributions.js';
+import type { ContributionRow } from './contribution-row.js';
 import { Sums } from './sums.js';
 
 /** Guests whose kernels are built alike: call sites of others lie elsewhere. */

@@ -1,18 +1,9 @@
 import type { ColumnStore, EndedGuest, GuestFilter } from '@pvtrail/column-store';
 import type { Stage } from '@pvtrail/contracts';
 import type { EventLogReader } from '@pvtrail/event-log';
-import type { Between, ContributionRow } from './contributions.js';
+import type { Between, ContributionRow, Evidence, Outcomes, SiteText } from './contribution-row.js';
 import { namedSites } from './site-contributions.js';
-import { outcomeCounts, type PatchedSite, patchedSites } from './sites.js';
-
-/** What the patcher made of a site in one stage. */
-export type SiteText = Pick<PatchedSite, 'address' | 'outcome' | 'reason' | 'bytesBefore' | 'bytesAfter'>;
-
-/** A changed site's text in both stages; null where it is not executed, or not there. Or how many sites of a changed op ended how. */
-export type Evidence =
-  | { readonly kind: 'site'; readonly before: SiteText | null; readonly after: SiteText | null }
-  | { readonly kind: 'outcomes'; readonly before: Outcomes; readonly after: Outcomes };
-type Outcomes = Readonly<Record<string, number>>;
+import { outcomeCounts, patchedSites } from './sites.js';
 
 /**
  * The rows by site and op with what the patch events say of their sites. Rows stay as they are where the guests have different kernels,

@@ -1,4 +1,4 @@
-import type { ContributionRow, Split } from './contributions.js';
+import type { ContributionRow, Split } from './contribution-row.js';
 
 /** What each name adds up to in either of two stages. */
 export class Sums {
