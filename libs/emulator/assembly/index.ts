@@ -12,7 +12,10 @@ export {
 export { loadSegment } from './cpu-32';
 export { fuelEmpty, request, setTimer, skipToTimer } from './platform';
 export { countInstructions, setRecording } from './recording';
-export { acknowledgeKernelChange, invalidatePageHalves, kernelChanged, loadPageTables, noteFetch, pagingChanged, resetSpaces } from './spaces';
+export {
+  acknowledgeKernelChange, flushPageHalves, invalidatePageHalves, kernelChanged, loadPageTables, noteFetch, pagingChanged, resetSpaces,
+  switchPageTables,
+} from './spaces';
 
 /** The guest is a 32-bit one. */
 let narrow: bool = false;

@@ -129,6 +129,10 @@ function checkUser(space: usize): void {
 
 function switched(): void {
   checkKernel();
+  enterCurrent();
+}
+
+function enterCurrent(): void {
   const known = find(cr3());
   if (known == 0) {
     enter(newSpace(cr3()));
@@ -145,6 +149,12 @@ export function loadPageTables(value: u64): void {
   switched();
 }
 
+/** The tables of the other mode: under a hypervisor each mode has its own, so that no translation has to be forgotten. */
+export function switchPageTables(value: u64): void {
+  store<u64>(STATE_CR3, value);
+  enterCurrent();
+}
+
 /** CR0, CR3, CR4 or EFER has been changed from outside. */
 export function pagingChanged(): void {
   flushAll();
@@ -157,6 +167,11 @@ export function invalidatePage(address: u64): void {
   checkKernel();
   checkUser(current);
   enter(current);
+}
+
+/** Forgets the translation of a page of data. */
+export function flushPageHalves(low: u32, high: u32): void {
+  flushPage((<u64>high << 32) | low);
 }
 
 export function invalidatePageHalves(low: u32, high: u32): void {

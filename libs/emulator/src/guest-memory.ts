@@ -66,7 +66,10 @@ export class GuestMemory {
   }
 }
 
-export const halves = (address: bigint): [low: number, high: number] => [
-  Number(address & 0xffffffffn),
-  Number((address >> 32n) & 0xffffffffn),
-];
+/** Faster than shifting the bigint, which allocates. */
+const word = new DataView(new ArrayBuffer(8));
+
+export const halves = (address: bigint): [low: number, high: number] => {
+  word.setBigUint64(0, address);
+  return [word.getUint32(4), word.getUint32(0)];
+};

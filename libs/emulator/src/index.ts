@@ -1,5 +1,5 @@
 export { CpuState, type SegmentName, type TableRegister } from './cpu-state.js';
-export { GuestStopped } from './guest-fault.js';
+export { GuestFault, GuestStopped } from './guest-fault.js';
 export type { Hypervisor, TrappedInstruction } from './hypervisor.js';
 export {
   ENCODER_AREA,

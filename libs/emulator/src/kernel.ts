@@ -25,6 +25,8 @@ export interface EmulatorKernel {
   resetSpaces(): void;
   pagingChanged(): void;
   loadPageTables(cr3: bigint): void;
+  switchPageTables(cr3: bigint): void;
+  flushPageHalves(low: number, high: number): void;
   invalidatePageHalves(low: number, high: number): void;
   noteFetch(low: number, high: number, phys: number, user: number): void;
   /** The fuel of user-mode instructions is used up. */

@@ -131,6 +131,8 @@ export class Machine {
   #lastFault: { readonly vector: number; readonly rip: bigint; readonly bytes: Uint8Array } | undefined;
   /** A host error inside a helper, thrown again once generated code has left. */
   #helperError: unknown;
+  /** Blocks that began with an instruction which ran alone, by guest-physical address. */
+  readonly #ones = new Map<number, RawBlock>();
   readonly #pendingStores: { from: number; to: number; length: number }[] = [];
 
   constructor(options: MachineOptions) {
@@ -234,6 +236,20 @@ export class Machine {
   /** Loads the root of the page tables, as a write of CR3 does. */
   loadPageTables(root: bigint): void {
     this.#kernel.loadPageTables(root);
+  }
+
+  /**
+   * Loads the root that the other mode runs on, for a hypervisor that gives each mode its own: translations stay, because those of
+   * kernel mode always come from the one root and those of user mode from the other. `loadPageTables` must follow a change of either.
+   */
+  switchPageTables(root: bigint): void {
+    this.#kernel.switchPageTables(root);
+  }
+
+  /** Forgets the translation of a page in which no code is. */
+  flushPage(address: bigint): void {
+    const [low, high] = halves(address);
+    this.#kernel.flushPageHalves(low, high);
   }
 
   /** Forgets the translation of one page, as invlpg does. */
@@ -616,8 +632,17 @@ export class Machine {
     const user = cpu.cpl === 3;
     const low = cpu.u32('rip');
     const high = cpu.high('rip');
-    const block = this.#blockAtRip(low, high, user, this.#translateFetch(low, high, user));
-    return this.#translator.rawBlock(block, user);
+    const phys = this.#translateFetch(low, high, user);
+    const known = this.#ones.get(phys);
+    if (known?.virt === cpu.rip && known.user === user && this.#isAt(known, phys)) return known;
+    const raw = this.#translator.rawBlock(this.#blockAtRip(low, high, user, phys), user);
+    // near its page's end a block depends on the next page too
+    if ((phys & (PAGE_BYTES - 1)) + raw.bytes.length + MAX_INSTRUCTION_BYTES <= PAGE_BYTES) this.#ones.set(phys, raw);
+    return raw;
+  }
+
+  #isAt({ bytes }: RawBlock, phys: number): boolean {
+    return bytes.every((byte, index) => this.ram[phys + index] === byte);
   }
 
   // ---- careful functions ----

@@ -349,7 +349,7 @@ describe('entries and returns of a 64-bit Xen guest', () => {
         guest.xen.machine.cpu.setGpr(RSP, 0x1000n);
         guest.xen.exception(13, 0, 0n);
       },
-      'no frame can be written at 0xff8',
+      'no frame can be written at 0xfc0',
     ],
     [
       'returns to user mode without tables for it',

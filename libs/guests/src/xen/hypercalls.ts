@@ -222,6 +222,7 @@ export class Hypercalls {
     } else if (command === Ext.newUserRoot) {
       if (frame !== 0) this.#requireRoot(frame);
       this.#xen.userRoot = frame;
+      machine.loadPageTables(machine.cpu.cr3);
     } else if (command === Ext.flush) machine.loadPageTables(machine.cpu.cr3);
     else if (command === Ext.invalidate) machine.invalidatePage(argument);
     else if (command !== Ext.setLdt) throw refusal(`the operation ${command} is unknown`);

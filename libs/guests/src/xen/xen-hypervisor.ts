@@ -1,4 +1,4 @@
-import type { Hypervisor, Machine, TrappedInstruction } from '@pvtrail/emulator';
+import { GuestFault, type Hypervisor, type Machine, type TrappedInstruction } from '@pvtrail/emulator';
 import { TRAP_KINDS } from '@pvtrail/trace';
 import type { MachineFrames } from './frames.js';
 import type { GuestUnderXen, Handler } from './guest-under-xen.js';
@@ -33,6 +33,10 @@ const FORCED_CPUID = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2] as const;
 const Shared = { pending: 2048, mask: 2560 } as const;
 const FIRST_PORT = 1;
 const ENTRIES = 512;
+const PAGE_BYTES = 4096;
+/** A table before and after a store that is emulated. */
+const BEFORE = new Uint32Array(2 * ENTRIES);
+const AFTER = new Uint32Array(2 * ENTRIES);
 const FIRST_VECTOR = 0x20;
 
 /** The hypervisor of one 64-bit paravirtual guest: modes, entries and returns, events (docs/adr/007). */
@@ -185,13 +189,10 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     if (errorCode !== undefined) words.push(BigInt(errorCode));
     words.push(cpu.gpr(R11), cpu.gpr(RCX));
     if (fromUser) this.#switchMode(0);
-    let at = (fromUser ? this.kernelStack : rsp) & ~0xfn;
-    this.#requireRoomBelow(at, 8 * words.length);
-    for (const word of words) {
-      at -= 8n;
-      this.write(BigInt.asUintN(64, at), word);
-    }
-    cpu.setGpr(RSP, BigInt.asUintN(64, at));
+    const top = (fromUser ? this.kernelStack : rsp) & ~0xfn;
+    const bottom = behind(top, -words.length);
+    this.#writeFrame(bottom, words.reverse());
+    cpu.setGpr(RSP, bottom);
     cpu.rflags = (cpu.rflags & ~0x14100n) | IF;
     cpu.setSelector('cs', KERNEL_CS);
     cpu.setSelector('ss', KERNEL_SS);
@@ -200,12 +201,12 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
   }
 
   /** The hypervisor has nowhere to go with an entry whose frame it cannot write. */
-  #requireRoomBelow(top: bigint, bytes: number): void {
-    for (const address of [top - 8n, top - BigInt(bytes)]) {
-      const slot = this.slotOf(BigInt.asUintN(64, address));
-      const entry = slot === undefined ? 0n : this.tables.read(slot.table, slot.index);
-      if ((entry & 3n) !== 3n)
-        throw refusal(`no frame can be written at 0x${BigInt.asUintN(64, address).toString(16)}`);
+  #writeFrame(bottom: bigint, words: readonly bigint[]): void {
+    try {
+      this.#writeWords(bottom, words);
+    } catch (problem) {
+      if (problem instanceof GuestFault) throw refusal(`no frame can be written at 0x${bottom.toString(16)}`);
+      throw problem;
     }
   }
 
@@ -217,9 +218,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
   /** iret: rax, r11, rcx, flags, rip, cs, rflags, rsp, ss. */
   #return(): void {
     const { cpu } = this.machine;
-    const at = cpu.gpr(RSP);
-    const word = (index: number): bigint => this.read(BigInt.asUintN(64, at + BigInt(8 * index)));
-    const [rax, r11, rcx, , rip, cs, flags, rsp, ss] = Array.from({ length: 9 }, (_, index) => word(index));
+    const [rax, r11, rcx, , rip, cs, flags, rsp, ss] = this.#readWords(cpu.gpr(RSP), 9);
     const selector = Number((cs ?? 0n) & 0xffffn);
     cpu.setGpr(RAX, rax ?? 0n);
     cpu.setGpr(R11, r11 ?? 0n);
@@ -239,7 +238,7 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     cpu.cpl = level;
     const root = level === 0 ? this.kernelRoot : this.userRoot;
     if (root === 0) throw refusal('user mode has no root');
-    this.machine.loadPageTables(BigInt(root * 4096));
+    this.machine.switchPageTables(BigInt(root * 4096));
     const live = cpu.gsBase;
     cpu.gsBase = this.otherGsBase;
     this.otherGsBase = live;
@@ -255,28 +254,22 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
     const target = Number((entry & 0x000ffffffffff000n) >> 12n);
     const level = this.tables.levelOf(target);
     if (level < 1 || level > 4) return false;
-    const table = this.#words(target);
-    const before = table.slice();
+    const { ram } = this.machine;
+    const table = new Uint32Array(ram.buffer, ram.byteOffset + target * PAGE_BYTES, 2 * ENTRIES);
+    BEFORE.set(table);
     this.machine.recordTrap(TRAP_KINDS['emulated-write']);
     this.#setRaw(slot.table, slot.index, entry | 2n);
-    this.machine.invalidatePage(address);
+    this.machine.flushPage(address);
     this.machine.runOne();
     this.#setRaw(slot.table, slot.index, entry);
-    this.machine.invalidatePage(address);
-    const after = table.slice();
-    table.set(before);
-    for (let index = 0; index < ENTRIES; index += 1) {
-      const [low, high] = [2 * index, 2 * index + 1];
-      if (after[low] === before[low] && after[high] === before[high]) continue;
-      this.tables.write(target, index, (BigInt(after[high] ?? 0) << 32n) | BigInt(after[low] ?? 0));
+    this.machine.flushPage(address);
+    AFTER.set(table);
+    table.set(BEFORE);
+    for (let low = 0; low < AFTER.length; low += 2) {
+      if (AFTER[low] === BEFORE[low] && AFTER[low + 1] === BEFORE[low + 1]) continue;
+      this.tables.write(target, low >> 1, (BigInt(AFTER[low + 1] ?? 0) << 32n) | BigInt(AFTER[low] ?? 0));
     }
     return true;
-  }
-
-  /** The words of a frame, two an entry. */
-  #words(frame: number): Uint32Array {
-    const { ram } = this.machine;
-    return new Uint32Array(ram.buffer, ram.byteOffset + frame * 4096, 2 * ENTRIES);
   }
 
   #setRaw(frame: number, index: number, value: bigint): void {
@@ -320,7 +313,30 @@ export class XenHypervisor implements Hypervisor, GuestUnderXen {
   write(address: bigint, value: bigint): void {
     this.#view.setBigUint64(this.machine.translate(address, true), value, true);
   }
+
+  #readWords(address: bigint, count: number): bigint[] {
+    const at = this.#placeOf(address, count, false);
+    return Array.from({ length: count }, (_, index) =>
+      at < 0 ? this.read(behind(address, index)) : this.#view.getBigUint64(at + 8 * index, true),
+    );
+  }
+
+  #writeWords(address: bigint, words: readonly bigint[]): void {
+    const at = this.#placeOf(address, words.length, true);
+    for (const [index, word] of words.entries()) {
+      if (at < 0) this.write(behind(address, index), word);
+      else this.#view.setBigUint64(at + 8 * index, word, true);
+    }
+  }
+
+  /** Machine address of words one after another, or -1 when they lie in two pages. @throws GuestFault */
+  #placeOf(address: bigint, count: number, write: boolean): number {
+    const at = this.machine.translate(address, write);
+    return (at & (PAGE_BYTES - 1)) + 8 * count > PAGE_BYTES ? -1 : at;
+  }
 }
+
+const behind = (address: bigint, words: number): bigint => BigInt.asUintN(64, address + BigInt(8 * words));
 
 const CALLBACK_EVENT = 0;
 const CALLBACK_SYSTEM_CALL = 2;
