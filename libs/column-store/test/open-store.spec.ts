@@ -5,7 +5,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { digestOf } from '@pvtrail/primitives';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { guestIdNumber, unitOf } from '../src/contract/index.js';
 import { type Database, openColumnStore, openDatabase } from '../src/index.js';
 import { loadMigrations, type Migration, migrate } from '../src/migrate.js';
@@ -63,7 +63,7 @@ describe('opening an embedded store', () => {
       const noise = (index: number) => ({
         ...unitOf(1, index),
         checkpoint: Uint8Array.from(
-          { length: 60_000 },
+          { length: 400_000 },
           (_, byte) => (Math.imul(byte + index, 0x9e3779b1) >>> 13) & 0xff,
         ),
       });
@@ -130,11 +130,24 @@ describe('migrations', () => {
     fs.writeFileSync(path.join(folder, '0003-b.sql'), '');
     expect(() => loadMigrations(pathToFileURL(`${folder}/`))).toThrowError(RangeError);
   });
+});
+
+describe('the tables', () => {
+  let tables: string;
+  let database: Database;
+  beforeAll(async () => {
+    tables = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-tables-'));
+    database = await openDatabase({ path: tables });
+    await migrate(database);
+  });
+  afterAll(async () => {
+    await database.close();
+    fs.rmSync(tables, { recursive: true });
+  });
 
   it('every column has a comment', async () => {
-    await migrate(database);
-    const tables = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'MergeTree'";
-    const sql = `SELECT table, name FROM system.columns WHERE database = currentDatabase() AND table IN (${tables}) AND comment = ''`;
+    const made = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'MergeTree'";
+    const sql = `SELECT table, name FROM system.columns WHERE database = currentDatabase() AND table IN (${made}) AND comment = ''`;
     expect(await database.query(sql)).toEqual([]);
   });
 
@@ -144,7 +157,6 @@ describe('migrations', () => {
     ['site_statistics', SITE_COUNTS],
     ['op_statistics', OP_COUNTS],
   ])('%s has a column for each count', async (table, counts) => {
-    await migrate(database);
     const columns = await database.query(
       `SELECT name FROM system.columns WHERE table = '${table}' AND type = 'UInt64'`,
     );
