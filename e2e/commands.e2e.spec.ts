@@ -1,25 +1,14 @@
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { documentIn, pvtrailIn } from './command-line.js';
 
-const root = path.join(import.meta.dirname, '..');
 const WORKLOAD = ['--workload', 'spinlock', '--iterations', '2'];
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-commands-'));
 
-const pvtrail = (...args: string[]) =>
-  spawnSync(process.execPath, [path.join(root, 'apps/cli/bin/pvtrail.js'), '--data', folder, ...args], {
-    encoding: 'utf8',
-    timeout: 100_000,
-  });
-
-/** The document that a command prints with --json. */
-const documentOf = (...args: string[]) => {
-  const { status, stdout, stderr } = pvtrail(...args, '--json');
-  expect([status, stderr]).toEqual([0, '']);
-  return JSON.parse(stdout);
-};
+const pvtrail = (...args: string[]) => pvtrailIn(folder, ...args);
+const documentOf = (...args: string[]) => documentIn(folder, ...args);
 
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 

@@ -1,20 +1,18 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { openSqliteLog } from '@pvtrail/event-log';
 import { afterAll, describe, expect, it } from 'vitest';
+import { pvtrailIn } from './command-line.js';
 
 const PVTRAIL = path.join(import.meta.dirname, '../apps/cli/bin/pvtrail.js');
 const POLL_MS = 20;
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-data-'));
 
-const pvtrail = (folder: string, ...args: string[]) =>
-  spawnSync(process.execPath, [PVTRAIL, '--data', folder, ...args], { encoding: 'utf8', timeout: 100_000 });
-
 const refused = (folder: string): string => {
-  const { status, stdout, stderr } = pvtrail(folder, 'compare', '--json');
+  const { status, stdout, stderr } = pvtrailIn(folder, 'compare', '--json');
   expect([status, stdout]).toEqual([1, '']);
   return stderr;
 };
@@ -68,7 +66,7 @@ describe('a data folder', () => {
       'SIGINT',
       expect.stringMatching(/^pvtrail: interrupted; the same command goes on/),
     ]);
-    const { status, stdout } = pvtrail(folder, ...args);
+    const { status, stdout } = pvtrailIn(folder, ...args);
     expect(status).toBe(0);
     expect(JSON.parse(stdout).guests).toMatchObject([
       { workload: 'mix', digest: expect.stringMatching(/^[0-9a-f]{64}$/) },

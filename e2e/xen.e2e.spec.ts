@@ -1,29 +1,15 @@
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { documentIn, pvtrailIn } from './command-line.js';
 
-const root = path.join(import.meta.dirname, '..');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-xen-'));
 const other = fs.mkdtempSync(path.join(os.tmpdir(), 'pvtrail-xen-'));
 
 afterAll(() => {
   for (const made of [folder, other]) fs.rmSync(made, { recursive: true });
 });
-
-const pvtrail = (data: string, ...args: string[]) =>
-  spawnSync(process.execPath, [path.join(root, 'apps/cli/bin/pvtrail.js'), '--data', data, ...args], {
-    encoding: 'utf8',
-    timeout: 100_000,
-  });
-
-/** The document that a command prints with --json. */
-const documentOf = (data: string, ...args: string[]) => {
-  const { status, stdout, stderr } = pvtrail(data, ...args, '--json');
-  expect([status, stderr]).toEqual([0, '']);
-  return JSON.parse(stdout);
-};
 
 const XEN = ['--guest', 'xen', '--bits', '64', '--workload', 'fork', '--seed', '1'];
 
@@ -36,19 +22,19 @@ interface Site {
 
 describe('a 64-bit Xen guest through the command line', () => {
   it('repeats to the byte in another process and data folder, with a trace that verifies', () => {
-    const [guest] = documentOf(folder, 'run', ...XEN, '--stage', 'v2.6.30').guests;
+    const [guest] = documentIn(folder, 'run', ...XEN, '--stage', 'v2.6.30').guests;
     expect(guest).toMatchObject({ guest: 'xen', bits: 64, stage: 'v2.6.30', workload: 'fork' });
     expect(guest.instructions).toBeGreaterThan(100_000);
-    expect(documentOf(other, 'run', ...XEN, '--stage', 'v2.6.30', '--keep-trace').guests).toEqual([guest]);
+    expect(documentIn(other, 'run', ...XEN, '--stage', 'v2.6.30', '--keep-trace').guests).toEqual([guest]);
     const traces = path.join(other, 'traces', guest.guestId);
     const files = fs.readdirSync(traces).map((name) => path.join(traces, name));
-    expect(documentOf(other, 'verify', ...files).traces).toMatchObject([
+    expect(documentIn(other, 'verify', ...files).traces).toMatchObject([
       { complete: true, instructions: guest.instructions },
     ]);
   }, 200_000);
 
   it('has its call sites patched by what it told of itself, as its events say', () => {
-    const { guestId, sites }: { guestId: string; sites: Site[] } = documentOf(
+    const { guestId, sites }: { guestId: string; sites: Site[] } = documentIn(
       folder,
       'sites',
       ...XEN,
@@ -59,7 +45,7 @@ describe('a 64-bit Xen guest through the command line', () => {
     expect([...new Set(kept.map(({ reason }) => reason))]).toEqual(['clobber-test']);
     expect(kept.map(({ op }) => op)).toEqual(expect.arrayContaining(['irq.save_fl', 'mmu.pte_val', 'mmu.make_pte']));
     expect(kept.some(({ op, executions }) => op === 'mmu.pte_val' && executions > 0)).toBe(true);
-    const { events } = documentOf(folder, 'events', guestId);
+    const { events } = documentIn(folder, 'events', guestId);
     const discovered = events.find(({ type }: { type: string }) => type === 'CallSitesDiscovered');
     expect(discovered.payload.xen).toEqual({
       vcpuPlacement: true,
@@ -69,7 +55,7 @@ describe('a 64-bit Xen guest through the command line', () => {
   }, 100_000);
 
   it('has its traps counted and costed by kind, beside its own cycles', () => {
-    const [cycles] = documentOf(folder, 'run', ...XEN, '--stage', 'v2.6.30').cycles;
+    const [cycles] = documentIn(folder, 'run', ...XEN, '--stage', 'v2.6.30').cycles;
     const costs: Record<string, number> = {
       hypercall: 500,
       'multicall-entry': 100,
@@ -88,23 +74,23 @@ describe('a 64-bit Xen guest through the command line', () => {
   }, 100_000);
 
   it('is compared with native nopv', () => {
-    documentOf(folder, 'run', '--stage', 'nopv', '--workload', 'fork', '--seed', '1');
-    const { rows } = documentOf(folder, 'compare', '--guest', 'xen', '--metric', 'instructions');
+    documentIn(folder, 'run', '--stage', 'nopv', '--workload', 'fork', '--seed', '1');
+    const { rows } = documentIn(folder, 'compare', '--guest', 'xen', '--metric', 'instructions');
     expect(rows).toHaveLength(1);
     expect(rows[0]).toMatchObject({ guest: 'xen', stage: 'v2.6.30', metric: 'instructions' });
     expect(rows[0].overheadPercent).toBeGreaterThan(50);
     const at = (metric: string): number =>
-      documentOf(folder, 'compare', '--guest', 'xen', '--metric', metric).rows[0].value;
+      documentIn(folder, 'compare', '--guest', 'xen', '--metric', metric).rows[0].value;
     expect(at('totalCycles')).toBe(at('guestCycles') + at('hypervisorCycles'));
   }, 100_000);
 
   describe('from callee-save-irq to callee-save-pte', () => {
     const changes = (by: string) =>
-      documentOf(folder, 'compare', ...XEN.slice(0, 4), '--between', 'callee-save-irq', 'callee-save-pte', '--by', by)
+      documentIn(folder, 'compare', ...XEN.slice(0, 4), '--between', 'callee-save-irq', 'callee-save-pte', '--by', by)
         .rows;
 
     beforeAll(() => {
-      for (const stage of ['callee-save-irq', 'callee-save-pte']) documentOf(folder, 'run', ...XEN, '--stage', stage);
+      for (const stage of ['callee-save-irq', 'callee-save-pte']) documentIn(folder, 'run', ...XEN, '--stage', stage);
     }, 200_000);
 
     it('page-table ops lost their direct calls to the clobber test and got thunks', () => {
@@ -155,7 +141,7 @@ describe('a 64-bit Xen guest through the command line', () => {
     ['a type without a kernel', ['--guest', 'kvm'], 'native-64'],
     ['a stage that it cannot have', ['--guest', 'xen', '--stage', 'nopv'], 'v2.6.29'],
   ])('%s is refused, and what is valid is named', (_, args, valid) => {
-    const { status, stdout, stderr } = pvtrail(folder, 'run', ...args);
+    const { status, stdout, stderr } = pvtrailIn(folder, 'run', ...args);
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toContain('input/unsupported-combination');
     expect(stderr).toContain(valid);

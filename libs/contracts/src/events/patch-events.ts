@@ -23,19 +23,18 @@ export const SITE_REASONS = [
 
 export const SITE_OUTCOMES = ['inline', 'nop', 'direct-call', 'direct-jump', 'unchanged', 'ud2'] as const;
 
+/** An optimisation came or went. */
+const optimisationSchema = z.strictObject({
+  guestId: guestIdSchema,
+  sequence: count,
+  optimisation,
+  stage: z.enum(STAGES),
+  patchSet: digest,
+  callSites,
+});
+
 /** A patch set was applied to the text; `sequence` counts the guest's patch events from 0. */
-const optimisationApplied = eventType(
-  'OptimisationApplied',
-  TOPICS.patches,
-  z.strictObject({
-    guestId: guestIdSchema,
-    sequence: count,
-    optimisation,
-    stage: z.enum(STAGES),
-    patchSet: digest,
-    callSites,
-  }),
-);
+const optimisationApplied = eventType('OptimisationApplied', TOPICS.patches, optimisationSchema);
 
 const siteFields = {
   address,
@@ -62,18 +61,7 @@ const callSitesPatched = eventType(
 );
 
 /** A patch set was taken back. */
-const optimisationReverted = eventType(
-  'OptimisationReverted',
-  TOPICS.patches,
-  z.strictObject({
-    guestId: guestIdSchema,
-    sequence: count,
-    optimisation,
-    stage: z.enum(STAGES),
-    patchSet: digest,
-    callSites,
-  }),
-);
+const optimisationReverted = eventType('OptimisationReverted', TOPICS.patches, optimisationSchema);
 
 /** No further patch follows before the workload; `outcomes` counts the sites. */
 const patchingCompleted = eventType(
