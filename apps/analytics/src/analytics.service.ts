@@ -63,23 +63,27 @@ export class AnalyticsService {
     this.#store = store;
     this.#workers = Array.from({ length: workers }, () => new AnalysisWorker(imagesRoot));
     this.#copier = new EventCopier(log, store);
-    this.#consumers = [
-      trace.consume(
-        {
-          group: 'analytics-trace',
-          topics: [TOPICS.trace],
-          maxRecords: 8,
-          maxBytes: 16 << 20,
-          retry: RETRY,
-          revoked: ({ partition }) => void this.#forget(partition),
+    // In one log, one group for both topics: so a guest's events come to the member that has its chunks.
+    this.#consumers =
+      trace === log
+        ? [this.#consume(log, [TOPICS.trace, TOPICS.guests])]
+        : [this.#consume(trace, [TOPICS.trace]), this.#consume(log, [TOPICS.guests])];
+  }
+
+  #consume(transport: Transport, topics: readonly string[]): Consumer {
+    return transport.consume(
+      {
+        group: 'analytics',
+        topics,
+        maxRecords: topics.includes(TOPICS.trace) ? 8 : 256,
+        maxBytes: 16 << 20,
+        retry: RETRY,
+        revoked: async ({ topic, partition }) => {
+          if (topic === TOPICS.trace) await this.#forget(partition);
         },
-        (batch) => this.#handleChunks(batch),
-      ),
-      log.consume(
-        { group: 'analytics', topics: [TOPICS.guests], maxRecords: 256, maxBytes: 8 << 20, retry: RETRY },
-        (batch) => this.#handleEvents(batch),
-      ),
-    ];
+      },
+      (batch) => (batch.topic === TOPICS.trace ? this.#handleChunks(batch) : this.#handleEvents(batch)),
+    );
   }
 
   /** Rejects when the service cannot go on. */
