@@ -175,6 +175,25 @@ describe('the protocol, by the official client', () => {
   });
 });
 
+describe('a client that leaves', () => {
+  it('while its statement waits: it is not run', async () => {
+    const sent = async (statement: string) => {
+      const request = http.request(new URL('/', server.url), { method: 'POST', agent: false });
+      request.on('error', () => {});
+      request.end(statement);
+      await once(request, 'finish');
+      // The answer on another connection shows that this one has been read.
+      await client.ping();
+      return request;
+    };
+    const answers: Promise<unknown[]>[] = [];
+    for (let place = 0; place < 3; place++) answers.push(once(await sent('SELECT sleep(2)'), 'response'));
+    (await sent('INSERT INTO t (x) VALUES (1)')).destroy();
+    await Promise.all(answers);
+    expect(await count()).toBe(0);
+  });
+});
+
 describe('what is refused', () => {
   const INSERT = `/?query=${encodeURIComponent('INSERT INTO t (s) FORMAT LineAsString')}`;
 

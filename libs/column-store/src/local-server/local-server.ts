@@ -156,7 +156,11 @@ export class LocalServer {
   }
 
   async #reply(request: Request, statement: string, response: http.ServerResponse): Promise<void> {
-    const result = await this.#turnstile.pass(() => this.#run(request, statement));
+    const result = await this.#turnstile.pass(async () => {
+      // Nobody would hear of it, and whoever asked asks again.
+      if (response.destroyed) throw new Error('the client has left');
+      return this.#run(request, statement);
+    });
     const bytes = result.bytes();
     const { rowsRead, bytesRead, elapsed } = result;
     const summary = {
