@@ -17,6 +17,7 @@ import {
   BatchSpanProcessor,
   ParentBasedSampler,
   type Sampler,
+  type SpanLimits,
   type SpanProcessor,
   TraceIdRatioBasedSampler,
   TracerProvider,
@@ -30,6 +31,7 @@ const FLUSH_MS = 5000;
 type Pipeline = {
   readonly resource?: Resource;
   readonly sampler?: Sampler;
+  readonly spanLimits?: SpanLimits;
   readonly spanProcessors: SpanProcessor[];
   readonly metricReaders: IMetricReader[];
 };
@@ -43,7 +45,12 @@ export const startSdk = async (
   diag.setLogger(warningsTo(onWarning), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   return install({
     resource: resourceOf(serviceName),
-    ...(traces === undefined ? {} : { sampler: samplerOf(traces.sampler, traces.ratio) }),
+    ...(traces === undefined
+      ? {}
+      : {
+          sampler: samplerOf(traces.sampler, traces.ratio),
+          spanLimits: { linkCountLimit: traces.linkCountLimit },
+        }),
     spanProcessors:
       traces === undefined
         ? []
@@ -62,10 +69,10 @@ export const startSdk = async (
 };
 
 /** Registers providers for the whole process. */
-export const install = ({ resource, sampler, spanProcessors, metricReaders }: Pipeline): Telemetry => {
-  const common = resource === undefined ? {} : { resource };
-  const tracers = new TracerProvider({ ...common, ...(sampler === undefined ? {} : { sampler }), spanProcessors });
-  const meters = new MeterProvider({ ...common, readers: metricReaders });
+export const install = ({ metricReaders, ...tracing }: Pipeline): Telemetry => {
+  const { resource } = tracing;
+  const tracers = new TracerProvider(tracing);
+  const meters = new MeterProvider({ ...(resource === undefined ? {} : { resource }), readers: metricReaders });
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   trace.setGlobalTracerProvider(tracers);

@@ -9,6 +9,7 @@ import { startTelemetry } from '../src/index.js';
 import { startCollector } from '../src/testing/index.js';
 
 const CHILD = path.join(import.meta.dirname, 'children/loaded-packages.mjs');
+const REQUEST_FLEET = path.join(import.meta.dirname, 'children/request-fleet.mjs');
 
 /** A process that starts telemetry, makes the span `run` with a message in it, and stops. */
 const child = async (env: Record<string, string>, ...args: string[]) => {
@@ -82,6 +83,18 @@ describe('startTelemetry', () => {
     await collector.close();
     expect(new Set(collector.spans.map(({ service }) => service))).toEqual(new Set(['named']));
     expect(headers.traceparent).toMatch(/-00$/);
+  });
+
+  it('loses no span and no link of a large fleet’s requests', async () => {
+    const collector = await startCollector();
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
+    const fleet = spawn(process.execPath, [REQUEST_FLEET], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [warnings] = await Promise.all([text(fleet.stdout), once(fleet, 'close')]);
+    await collector.close();
+    expect(warnings).toBe('');
+    expect(collector.spans.filter(({ name }) => name === 'create topic')).toHaveLength(40 * 256);
+    const sends = collector.spans.filter(({ name }) => name === 'send topic');
+    expect(sends.map(({ links }) => links.length)).toEqual(Array(40).fill(256));
   });
 
   it('stops within its deadline when the collector does not answer', async () => {
