@@ -5,7 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { type ColumnStore, openColumnStore } from '@pvtrail/column-store';
-import { type AnyEvent, makeEvent, parseFleetSpec, type RunId, TOPICS, toMessage } from '@pvtrail/contracts';
+import {
+  type AnyEvent,
+  deadTopicOf,
+  makeEvent,
+  parseFleetSpec,
+  type RunId,
+  TOPICS,
+  toMessage,
+} from '@pvtrail/contracts';
 import { type EventLog, openSqliteLog } from '@pvtrail/event-log';
 import { digestOf } from '@pvtrail/primitives';
 import request from 'supertest';
@@ -179,6 +187,22 @@ describe('events', () => {
       headers: { accept: 'text/event-stream', 'last-event-id': hoursLater },
     });
     expect(await nothing.text()).not.toContain('RunCompleted');
+  });
+});
+
+describe('dead letters', () => {
+  it('are listed, and published again once', async () => {
+    const { api } = await start();
+    const headers = { ce_type: 'GuestRequested', 'dead-code': 'event/malformed', 'dead-message': 'no event' };
+    await log.publish(deadTopicOf(TOPICS.patches), [{ key: '1'.repeat(32), value: new Uint8Array([1]), headers }]);
+    const { body } = await api.get('/v1/dead-letters').expect(200);
+    expect(body).toMatchObject({ total: 1, letters: [{ code: 'event/malformed', redriven: false }] });
+    const [{ topic, partition, offset }] = body.letters;
+    await api.post('/v1/dead-letters/redrive').send({ topic, partition, offset }).expect(202);
+    const again = await api.get('/v1/dead-letters').expect(200);
+    expect(again.body.letters).toMatchObject([{ redriven: true }]);
+    const missing = await api.post('/v1/dead-letters/redrive').send({ topic, partition, offset: 999_999 }).expect(404);
+    expect(missing.body.code).toBe('input/not-found');
   });
 });
 

@@ -3,7 +3,7 @@ import type { ColumnStore } from '@pvtrail/column-store';
 import { type FleetSpec, TOPICS } from '@pvtrail/contracts';
 import type { EventLog } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
-import { lastEvent } from '@pvtrail/reporting';
+import { lastEvent, redrive } from '@pvtrail/reporting';
 import Table from 'cli-table3';
 import type { EmbeddedSystem } from './embedded-system.js';
 import { onInterruption } from './interruption.js';
@@ -14,6 +14,7 @@ import type { ComputedRun, Pvtrail } from './pvtrail.js';
 export const embeddedPvtrail = (system: EmbeddedSystem, note: (line: string) => void): Pvtrail => ({
   answers: system.answers,
   compute: (fleet, force) => computeRun(system, fleet, force, note),
+  redrive: (place) => redrive(system.log, place),
 });
 
 const computeRun = async (

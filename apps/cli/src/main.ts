@@ -2,6 +2,7 @@ import { AppError } from '@pvtrail/primitives';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './commands/audit.js';
 import { addCompare } from './commands/compare.js';
+import { addDead } from './commands/dead.js';
 import { addEvents } from './commands/events.js';
 import { addRun } from './commands/run.js';
 import { addCancel, addRuns } from './commands/runs.js';
@@ -25,7 +26,19 @@ const program = new Command('pvtrail')
 
 const context = (): CommandContext => commandContext(program.opts<GlobalOptions>());
 
-for (const add of [addStart, addRun, addCompare, addSites, addEvents, addRuns, addCancel, addAudit, addVerify, addUp])
+for (const add of [
+  addStart,
+  addRun,
+  addCompare,
+  addSites,
+  addEvents,
+  addRuns,
+  addCancel,
+  addAudit,
+  addDead,
+  addVerify,
+  addUp,
+])
   add(program, context);
 
 try {

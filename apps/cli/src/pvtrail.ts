@@ -1,5 +1,5 @@
 import type { FleetSpec, RunId } from '@pvtrail/contracts';
-import type { Answers, RunGuest } from '@pvtrail/reporting';
+import type { Answers, DeadLetterPlace, RunGuest } from '@pvtrail/reporting';
 
 export interface ComputedRun {
   readonly runId: RunId;
@@ -17,4 +17,6 @@ export interface Pvtrail {
    * @throws AppError `run/failed` naming the first guest that failed
    */
   compute(fleet: FleetSpec, force: boolean): Promise<ComputedRun>;
+  /** Publishes a message again that could not be handled. @throws AppError `input/not-found` */
+  redrive(place: DeadLetterPlace): Promise<void>;
 }

@@ -18,6 +18,7 @@ import { pairedGuests } from './comparable-guests.js';
 import { type ComparisonRow, compareRuns } from './comparison.js';
 import type { Between, ContributionRow } from './contribution-row.js';
 import { contributionsBy } from './contributions.js';
+import { type DeadLetter, deadLettersOf } from './dead-letters.js';
 import { type FleetReport, fleetReport } from './fleet-report.js';
 import { type Footprint, footprintsOf } from './footprints.js';
 import { cyclesOfRun, type GuestCycles } from './guest-cycles.js';
@@ -52,6 +53,8 @@ export interface Answers {
   audit(run: RunId): Promise<Audit>;
   /** @throws AppError `input/not-found` for a guest that was never requested */
   sites(guest: GuestId): Promise<SiteRow[]>;
+  /** Messages that could not be handled. */
+  deadLetters(): Promise<DeadLetter[]>;
   /** Of a run and its guests, or of a guest, by time. @throws AppError `input/not-found` when there are none */
   events(id: string): Promise<AnyEvent[]>;
 }
@@ -102,6 +105,10 @@ export class StoredAnswers implements Answers {
     const requested = await lastEvent(this.#log, TOPICS.guests, guest, 'GuestRequested');
     if (requested === undefined) throw new AppError('input/not-found', `no guest has the id '${guest}'`);
     return sitesOf(this.#log, this.#store, requested.runId, guest);
+  }
+
+  deadLetters(): Promise<DeadLetter[]> {
+    return deadLettersOf(this.#log);
   }
 
   events(id: string): Promise<AnyEvent[]> {

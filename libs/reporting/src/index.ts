@@ -9,6 +9,7 @@ export {
   SPLITS,
   type Split,
 } from './contribution-row.js';
+export { type DeadLetter, type DeadLetterPlace, redrive } from './dead-letters.js';
 export {
   BASE,
   type CycleRow,

@@ -8,6 +8,7 @@ import { ApiModule } from '../api.module.js';
 import type { RunCoordinatorOptions } from '../run-coordinator.js';
 import { TokenGuard } from './access.js';
 import { AnswersController } from './answers.controller.js';
+import { DeadLettersController, EVENT_LOG } from './dead-letters.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RunsController } from './runs.controller.js';
 
@@ -32,9 +33,10 @@ export class HttpModule {
         ApiModule.register(options),
         ThrottlerModule.forRoot({ throttlers: [{ ttl: MINUTE_MS, limit: requestsPerMinute }] }),
       ],
-      controllers: [RunsController, AnswersController],
+      controllers: [RunsController, AnswersController, DeadLettersController],
       providers: [
         { provide: StoredAnswers, useFactory: () => new StoredAnswers(options.log, options.store) },
+        { provide: EVENT_LOG, useValue: options.log },
         { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_GUARD, useClass: ThrottlerGuard },
         { provide: APP_GUARD, useFactory: () => new TokenGuard(token) },

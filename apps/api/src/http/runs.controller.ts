@@ -5,15 +5,11 @@ import type { Response } from 'express';
 import { RunCoordinator } from '../run-coordinator.js';
 import { streamEvents } from './event-stream.js';
 import { OPERATIONS } from './operations.js';
+import { page } from './page.js';
 
 const EVENT_STREAM = 'text/event-stream';
 
 const runIn = (params: unknown): RunId => parseInput(OPERATIONS.getRun.params, params).id;
-
-const page = <T>(all: readonly T[], query: unknown): { items: readonly T[]; total: number } => {
-  const { offset, limit } = parseInput(OPERATIONS.listRuns.query, query);
-  return { items: all.slice(offset, offset + limit), total: all.length };
-};
 
 /** Runs: asking for them, following them, and what they gave. */
 @Controller('v1/runs')

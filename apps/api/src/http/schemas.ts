@@ -9,7 +9,14 @@ import {
   STAGES,
   WORKLOADS,
 } from '@pvtrail/contracts';
-import { type ComparisonRow, type ContributionRow, type RunGuest, type SiteRow, SPLITS } from '@pvtrail/reporting';
+import {
+  type ComparisonRow,
+  type ContributionRow,
+  type DeadLetter,
+  type RunGuest,
+  type SiteRow,
+  SPLITS,
+} from '@pvtrail/reporting';
 import { z } from 'zod';
 import { RUN_STATES, type RunStatus } from '../run-projection.js';
 
@@ -142,6 +149,22 @@ const siteRow = z.object({
 }) satisfies z.ZodType<SiteRow>;
 
 export const siteList = z.object({ sites: z.array(siteRow) });
+
+const place = { topic: z.string(), partition: count, offset: count };
+
+export const deadLetterPlace = z.strictObject(place);
+
+const deadLetter = z.object({
+  ...place,
+  key: z.string(),
+  type: z.string().nullable(),
+  bytes: count,
+  code: z.string().describe('a code of docs/errors.md'),
+  message: z.string(),
+  redriven: z.boolean(),
+}) satisfies z.ZodType<DeadLetter>;
+
+export const deadLetterList = z.object({ letters: z.array(deadLetter), total: count });
 
 export const eventList = z.object({
   events: z.array(

@@ -9,6 +9,7 @@ import type {
   CompareFilter,
   ComparisonRow,
   ContributionRow,
+  DeadLetter,
   FleetReport,
   Footprint,
   GuestCycles,
@@ -69,6 +70,10 @@ class ServerAnswers implements Answers {
     return (await this.#http.get<{ sites: SiteRow[] }>(`/v1/guests/${guest}/sites`)).sites;
   }
 
+  deadLetters(): Promise<DeadLetter[]> {
+    return this.#pages('/v1/dead-letters', 'letters');
+  }
+
   async events(id: string): Promise<AnyEvent[]> {
     try {
       return await this.#pages(`/v1/runs/${id}/events`, 'events');
@@ -94,7 +99,11 @@ class ServerAnswers implements Answers {
 /** A pvtrail behind an API. */
 export const serverPvtrail = (http: HttpClient, note: (line: string) => void): Pvtrail => {
   const answers = new ServerAnswers(http);
-  return { answers, compute: (fleet, force) => compute(http, answers, fleet, force, note) };
+  return {
+    answers,
+    compute: (fleet, force) => compute(http, answers, fleet, force, note),
+    redrive: (place) => http.post('/v1/dead-letters/redrive', place),
+  };
 };
 
 const compute = async (
