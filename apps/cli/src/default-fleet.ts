@@ -29,15 +29,15 @@ const groupsOf = (stages: readonly Stage[]): Stage[][] =>
 export const FLEET_TYPES = ['native', 'xen'] as const;
 export type FleetType = (typeof FLEET_TYPES)[number];
 
-/** Every stage of a 64-bit guest with every workload, hot and mixed; the zero of overheads, `nopv`, is native. */
-export const defaultFleet = (type: FleetType = 'native'): FleetSpec =>
+/** Every stage of a guest with every workload, hot and mixed; the zero of overheads, `nopv`, is native. */
+export const defaultFleet = (type: FleetType = 'native', bits: 32 | 64 = 64): FleetSpec =>
   parseFleetSpec({
     guests: groupsOf(STAGES).flatMap((stages) =>
       WORKLOADS.flatMap((workload) =>
         FOOTPRINTS.flatMap((footprint) =>
           stages.map((stage) => ({
             type: stage === 'nopv' ? 'native' : type,
-            bits: 64,
+            bits,
             stage,
             workload,
             footprint,

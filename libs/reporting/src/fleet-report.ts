@@ -70,6 +70,10 @@ const NOTES = [
   'Copies of registers that clobbers force count as instructions, not as saves.',
 ];
 
+/** Definitions §1. */
+const PAE_NOTE =
+  'PAE tables. callee-save-pte has F1 to F3 folded in: as posted it lost half of each entry, and the compiler dropped the work on it.';
+
 const HYPERVISOR_NOTE =
   'Of the hypervisor, traps are counted and costed by kind; its instructions and its use of the caches are not modelled.';
 
@@ -89,7 +93,11 @@ export const fleetReport = async (log: EventLogReader, store: ColumnStore, runId
     claim: { share: CLAIMED_SHARE, measured: claimOf(rows) },
     spinlocks: await spinlockPart(store, filter),
     worsened: await worsenedOf(log, store, filter),
-    notes: subject.guest === 'native' ? NOTES : [...NOTES, HYPERVISOR_NOTE],
+    notes: [
+      ...NOTES,
+      ...(subject.bits === 32 ? [PAE_NOTE] : []),
+      ...(subject.guest === 'native' ? [] : [HYPERVISOR_NOTE]),
+    ],
   };
 };
 
