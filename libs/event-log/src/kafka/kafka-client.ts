@@ -3,12 +3,12 @@ import zlib from 'node:zlib';
 import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { KafkaLogEntry, KafkaLogOptions } from './kafka-options.js';
 import { retrying } from './kafka-retry.js';
-import { patchNegativeTimeouts } from './kafkajs-internals.js';
+import { patchRequestTimers } from './kafkajs-internals.js';
 
 // kafkajs is CommonJS: only its default export carries the enumerations.
 const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
 
-patchNegativeTimeouts();
+patchRequestTimers();
 
 const compress = promisify(zlib.zstdCompress);
 const decompress = promisify(zlib.zstdDecompress);

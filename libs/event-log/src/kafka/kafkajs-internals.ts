@@ -85,16 +85,16 @@ const CHECK_PENDING_MS = 10;
 
 /**
  * On Node 24 each connection of kafkajs prints TimeoutNegativeWarning, because it asks for a timer at `throttledUntil`, which is −1
- * when there is no throttling. This does what it meant.
+ * when there is no throttling; and asks again when that fires, a thousand times a second for as long as the connection lives.
+ * This sets a timer only while a request waits.
  */
-export const patchNegativeTimeouts = (): void => {
+export const patchRequestTimers = (): void => {
   const { prototype } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as {
     prototype: RequestQueue & { scheduleCheckPendingRequests(): void };
   };
   prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
-    if (this.throttleCheckTimeoutId) return;
-    const throttledMs = Math.max(0, this.throttledUntil - Date.now());
-    const delayMs = throttledMs === 0 && this.pending.length > 0 ? CHECK_PENDING_MS : throttledMs;
+    if (this.throttleCheckTimeoutId || this.pending.length === 0) return;
+    const delayMs = Math.max(CHECK_PENDING_MS, this.throttledUntil - Date.now());
     this.throttleCheckTimeoutId = setTimeout(() => {
       this.throttleCheckTimeoutId = null;
       this.checkPendingRequests();
