@@ -75,7 +75,7 @@ export type RunRow = {
  */
 export interface ColumnStore {
   /**
-   * Inserts a unit, its commit row last. A unit that died half-way is completed by inserting it again: no row is twice.
+   * Inserts a unit, all of it or nothing. One whose insert failed, or whose answer was lost, is inserted again: no row is twice.
    * @returns 'known' when it was committed before and nothing was done
    * @throws RangeError for a unit that is not the guest's next
    */
