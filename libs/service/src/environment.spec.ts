@@ -20,7 +20,11 @@ const failure = (environment: Record<string, string>, service = SERVICE): string
 describe('configurationFrom', () => {
   it('needs brokers and a store, the rest has defaults', () => {
     const { kafka, http, store, logLevel, shutdownMs } = configurationFrom(ENVIRONMENT, SERVICE);
-    expect(kafka).toEqual({ brokers: ['a:9092', 'b:9092'], topics: {} });
+    expect(kafka).toEqual({
+      brokers: ['a:9092', 'b:9092'],
+      topics: {},
+      topicsByName: { 'pvtrail.trace.v1': { retentionMs: 3 * 24 * 3_600_000, compression: 'none' } },
+    });
     expect(store).toMatchObject({ url: 'http://store:8123' });
     expect({ http, logLevel, shutdownMs }).toEqual({
       http: { host: '127.0.0.1', port: 8080 },
