@@ -151,8 +151,9 @@ export const runService = async (definition: ServiceDefinition): Promise<void> =
       await telemetry.stop();
     });
   } catch (error) {
-    process.exitCode = FAILURE;
     logger.fatal(error instanceof AppError ? { code: error.code } : error, String(error));
+    // What is open already, such as a member of a group, would keep the process alive, holding partitions.
+    process.exit(FAILURE);
   }
 };
 
