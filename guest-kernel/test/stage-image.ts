@@ -59,7 +59,7 @@ export type NativeKernel = (typeof NATIVE_KERNELS)[number];
 
 /** How the guests of a folder are paged: its name says so where there is a choice. */
 export const pagingOf = (folder: string): Paging =>
-  folder.endsWith('-pae') ? 'pae' : folder.endsWith('-2level') ? '2level' : '4level';
+  folder.includes('-pae') ? 'pae' : folder.includes('-2level') ? '2level' : '4level';
 
 /** A native guest as its patcher sees it, with the pointers that its op table holds in memory. */
 export const nativeContext = (

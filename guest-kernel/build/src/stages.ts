@@ -167,12 +167,20 @@ export const NATIVE_32_PAE: GuestConfiguration = {
   asPosted: asPosted(PAE_SERIES),
 };
 
+const NATIVE_32_PAE_PVLOCKS_OFF: GuestConfiguration = {
+  ...NATIVE_32_PAE,
+  folder: 'native-32-pae-pvlocks-off',
+  links: [BASELINE_LINK, ...foldFixes(seriesLinks(COMMON_SWITCHES, baseLink([])))],
+  asPosted: null,
+};
+
 /** Every configuration that `guest-kernel/images` holds. */
 export const GUEST_CONFIGURATIONS: readonly GuestConfiguration[] = [
   NATIVE_64,
   NATIVE_64_PVLOCKS_OFF,
   XEN_64,
   NATIVE_32_PAE,
+  NATIVE_32_PAE_PVLOCKS_OFF,
   NATIVE_32_2LEVEL,
 ];
 
