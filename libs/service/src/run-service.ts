@@ -116,7 +116,7 @@ const stopWithin = async (ms: number, logger: Pino, stop: () => Promise<unknown>
 };
 
 /**
- * Runs a service of its own process until SIGTERM or SIGINT, or until it cannot go on (status 1). What it was doing is finished and
+ * Runs a service of its own process until SIGTERM or SIGINT, until a parent with a channel to it is gone, or until it cannot go on (status 1). What it was doing is finished and
  * committed, and its groups are left, before the process ends.
  */
 export const runService = async (definition: ServiceDefinition): Promise<void> => {
@@ -136,6 +136,8 @@ export const runService = async (definition: ServiceDefinition): Promise<void> =
     };
     process.once('SIGTERM', () => end('SIGTERM'));
     process.once('SIGINT', () => end('SIGINT'));
+    process.once('disconnect', () => end('the process that started this one is gone'));
+    process.channel?.unref();
     await app.listen(configuration.http.port, configuration.http.host);
     logger.info({ url: await app.getUrl() }, 'listening');
     await Promise.race([stopped.promise, ...definition.working.map((type) => failureOf(app.get(type)))]).catch(

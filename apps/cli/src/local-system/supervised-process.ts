@@ -70,7 +70,10 @@ export class SupervisedProcess {
     const log = fs.openSync(this.#logFile, 'a');
     const child = spawn(process.execPath, [script, ...args], {
       env: { ...process.env, ...environment },
-      stdio: ['ignore', log, log],
+      // a terminal's Ctrl-C reaches this process alone, which stops the others in their order
+      detached: true,
+      // the channel closes when this process dies, however it does: a sign for the child to end
+      stdio: ['ignore', log, log, 'ipc'],
     });
     fs.closeSync(log);
     const ended = new Promise<void>((resolve) => {

@@ -35,12 +35,14 @@ const optionsOf = () => {
   return { folder: values.data, port, help: values.help };
 };
 
-/** Until told to stop. A second signal ends it at once. */
+/** Until told to stop, or until a parent with a channel to this process is gone. A second signal ends it at once. */
 const serve = async (folder: string, port: number): Promise<void> => {
   const server = await LocalServer.start({ folder, port, password: process.env.PVTRAIL_STORE_PASSWORD });
   process.stdout.write(`${server.url}\n`);
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  await Promise.race(signals.map((signal) => once(process, signal)));
+  const ends = ['SIGTERM', 'SIGINT', 'disconnect'] as const;
+  const ended = Promise.race(ends.map((end) => once(process, end)));
+  process.channel?.unref();
+  await ended;
   await server.stop();
 };
 
