@@ -31,7 +31,16 @@ type Method = (this: unknown, ...values: unknown[]) => unknown;
 type Prototype = Record<string, Method>;
 
 /** Methods that only pass on what their caller wants written. */
-const TRANSPARENT = new Set(['sized', 'constant', 'mask', 'keep', 'scratch', 'setFlagValue']);
+const TRANSPARENT = new Set([
+  'sized',
+  'constant',
+  'mask',
+  'keep',
+  'scratch',
+  'setFlagValue',
+  'addToAddress',
+  'effectiveAddress32',
+]);
 
 const opName = (opcode: number): string =>
   Object.entries(Op).find(([, value]) => value === opcode)?.[0] ?? String(opcode);

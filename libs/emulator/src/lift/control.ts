@@ -107,8 +107,8 @@ const pushReturnAddress = (e: FunctionEmitter, address: number): void => {
   const place = e.accessRegister(RSP, -bytes, bytes, true);
   e.store(place, e.bits, () => e.constant(BigInt(address), e.bits));
   e.gpr(RSP);
-  e.code.i64(BigInt(bytes)).op(Op.i64Sub);
-  e.wrap();
+  if (e.bits === 64) e.code.i64(8n).op(Op.i64Sub);
+  else e.addToAddress(-bytes);
   e.setGpr(RSP);
 };
 
@@ -144,10 +144,9 @@ const returnNear = (e: FunctionEmitter): void => {
   e.load(place, e.bits);
   const target = keepTarget(e);
   const released = e.insn.operands[0];
-  const bytes = BigInt(e.bits / 8) + (released?.kind === 'immediate' ? BigInt.asUintN(16, released.value) : 0n);
+  const extra = released?.kind === 'immediate' ? Number(BigInt.asUintN(16, released.value)) : 0;
   e.gpr(RSP);
-  e.code.i64(bytes).op(Op.i64Add);
-  e.wrap();
+  e.addToAddress(e.bits / 8 + extra);
   e.setGpr(RSP);
   e.retireBlock(e.block);
   exitIndirect(e, target);

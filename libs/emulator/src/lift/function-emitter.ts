@@ -1,5 +1,5 @@
 import type { RawBlock } from '@pvtrail/trace';
-import type { Bits, DecodedBlock, Insn, Operand, Width } from '../decode.js';
+import type { Bits, DecodedBlock, Insn, MemoryOperand, Operand, Width } from '../decode.js';
 import { FlagOperation, FlagReader, flagKindCode, type KnownFlags } from '../flags.js';
 import { BaseValues, type PlannedAccess, planOperand, planRanges, type Range } from '../ranges.js';
 import { FLAGS_DYNAMIC, FLAGS_IN_MEMORY, type Site } from '../sites.js';
@@ -568,12 +568,43 @@ export class FunctionEmitter {
     if (this.bits === 32) this.code.i64(LOW_HALF).op(Op.i64And);
   }
 
+  /** Adds a constant to the address on the stack; in 32-bit code by an addition of 32 bits, which costs no cutting. */
+  addToAddress(distance: number): void {
+    if (this.bits === 64) this.code.i64(BigInt(distance)).op(Op.i64Add);
+    else this.code.op(Op.i32WrapI64).i32(distance).op(Op.i32Add).op(Op.i64ExtendI32U);
+  }
+
+  /** The effective address of 32-bit code: computed in 32 bits. */
+  private effectiveAddress32({ base, index, scale, displacement }: MemoryOperand): void {
+    const { code } = this;
+    if (base < 0 && index < 0) {
+      code.i64(displacement);
+      return;
+    }
+    if (base >= 0) {
+      this.gpr(base);
+      code.op(Op.i32WrapI64);
+    }
+    if (index >= 0) {
+      this.gpr(index);
+      code.op(Op.i32WrapI64);
+      if (scale > 1) code.i32(Math.log2(scale)).op(Op.i32Shl);
+      if (base >= 0) code.op(Op.i32Add);
+    }
+    if (displacement !== 0n) code.i32(Number(displacement)).op(Op.i32Add);
+    code.op(Op.i64ExtendI32U);
+  }
+
   /** Pushes the effective address, as i64. */
   effectiveAddress(): void {
     const memory = this.insn.memory;
     if (memory === undefined) throw new Error('the instruction has no memory operand');
     const { code } = this;
     const { base, index, scale, displacement, addressBits } = memory;
+    if (this.bits === 32 && addressBits === 32) {
+      this.effectiveAddress32(memory);
+      return;
+    }
     let pushed = false;
     if (base >= 0) {
       this.gpr(base);
@@ -623,9 +654,7 @@ export class FunctionEmitter {
   accessRegister(register: number, displacement: number, bytes: number, writes: boolean): Place {
     const push = (): void => {
       this.gpr(register);
-      if (displacement === 0) return;
-      this.code.i64(BigInt(displacement)).op(Op.i64Add);
-      this.wrap();
+      if (displacement !== 0) this.addToAddress(displacement);
     };
     if (!this.careful) return this.accessPlanned(this.#values.plan(register, displacement, bytes, writes), push);
     push();
@@ -640,10 +669,7 @@ export class FunctionEmitter {
     }
     const range = this.rangeFor(access);
     pushAddress();
-    if (access.offset !== range.low) {
-      this.code.i64(BigInt(range.low - access.offset)).op(Op.i64Add);
-      this.wrap();
-    }
+    if (access.offset !== range.low) this.addToAddress(range.low - access.offset);
     const local = this.code.local(I32);
     this.check(local, {
       firstOffset: access.offset - range.low,

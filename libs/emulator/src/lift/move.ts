@@ -132,8 +132,7 @@ const pushWidth = (e: FunctionEmitter): Width => (Math.abs(e.insn.stackIncrement
 
 const addToStack = (e: FunctionEmitter, bytes: number): void => {
   e.gpr(RSP);
-  e.code.i64(BigInt(bytes)).op(Op.i64Add);
-  e.wrap();
+  e.addToAddress(bytes);
   e.setGpr(RSP);
 };
 
@@ -194,10 +193,7 @@ const popSelector = (e: FunctionEmitter, register: number, width: Width): void =
 const popToMemory = (e: FunctionEmitter, width: Width, value: number): void => {
   const usesStackPointer = e.insn.memory?.base === RSP;
   e.effectiveAddress();
-  if (usesStackPointer) {
-    e.code.i64(BigInt(width / 8)).op(Op.i64Add);
-    e.wrap();
-  }
+  if (usesStackPointer) e.addToAddress(width / 8);
   e.addSegmentBase(e.insn.memory?.segment ?? -1, width / 8);
   const place = e.accessAddress(width / 8, true);
   e.store(place, width, () => e.code.get(value));
@@ -219,8 +215,7 @@ const leaveFrame: Lifter = (e) => {
   e.load(place, e.bits);
   const value = e.keep(e.bits);
   e.gpr(RBP);
-  e.code.i64(BigInt(bytes)).op(Op.i64Add);
-  e.wrap();
+  e.addToAddress(bytes);
   e.setGpr(RSP);
   e.code.get(value);
   e.writeRegister({ kind: 'register', register: RBP, width: e.bits, high: false });
