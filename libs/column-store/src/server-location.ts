@@ -1,5 +1,5 @@
-import fs from 'node:fs';
 import { AppError } from '@pvtrail/primitives';
+import { readConfiguredFile } from '@pvtrail/primitives/node';
 import { z } from 'zod';
 import type { TableEngines } from './table-engines.js';
 
@@ -67,23 +67,19 @@ const ENVIRONMENT = z
   });
 type Environment = z.infer<typeof ENVIRONMENT>;
 
-const read = (name: string, path: string): Buffer => {
-  try {
-    return fs.readFileSync(path);
-  } catch (error) {
-    throw new AppError('config/invalid', `${name}: ${path} cannot be read`, {}, error);
-  }
-};
-
 const tlsOf = ({ CLICKHOUSE_TLS_CA: ca, CLICKHOUSE_TLS_CERT: cert, CLICKHOUSE_TLS_KEY: key }: Environment) => {
   if (ca === undefined) return undefined;
-  const ca_cert = read('CLICKHOUSE_TLS_CA', ca);
+  const ca_cert = readConfiguredFile('CLICKHOUSE_TLS_CA', ca);
   if (cert === undefined || key === undefined) return { ca_cert };
-  return { ca_cert, cert: read('CLICKHOUSE_TLS_CERT', cert), key: read('CLICKHOUSE_TLS_KEY', key) };
+  return {
+    ca_cert,
+    cert: readConfiguredFile('CLICKHOUSE_TLS_CERT', cert),
+    key: readConfiguredFile('CLICKHOUSE_TLS_KEY', key),
+  };
 };
 
 const passwordOf = ({ CLICKHOUSE_PASSWORD: password, CLICKHOUSE_PASSWORD_FILE: path }: Environment) =>
-  path === undefined ? password : read('CLICKHOUSE_PASSWORD_FILE', path).toString('utf8').trimEnd();
+  path === undefined ? password : readConfiguredFile('CLICKHOUSE_PASSWORD_FILE', path).toString('utf8').trimEnd();
 
 const enginesOf = ({ CLICKHOUSE_TABLES: kind, CLICKHOUSE_CLUSTER: cluster = '' }: Environment): TableEngines =>
   kind === 'merge-tree' ? { kind } : { kind, cluster };

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { AppError } from './errors.js';
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
@@ -15,5 +16,17 @@ export const makeFolder = (folder: string): void => {
     fs.mkdirSync(folder);
   } catch (error) {
     if (codeOf(error) !== 'EEXIST' || !fs.statSync(folder).isDirectory()) throw error;
+  }
+};
+
+/**
+ * A file that a variable of the environment names: a secret or a certificate.
+ * @throws AppError `config/invalid` naming the variable
+ */
+export const readConfiguredFile = (variable: string, file: string): Buffer => {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    throw new AppError('config/invalid', `${variable}: ${file} cannot be read`, {}, error);
   }
 };

@@ -1,9 +1,9 @@
-import fs from 'node:fs';
 import os from 'node:os';
 import { type ServerLocation, serverLocationFrom } from '@pvtrail/column-store';
 import { TOPICS } from '@pvtrail/contracts';
 import type { KafkaLogOptions } from '@pvtrail/event-log';
 import { AppError } from '@pvtrail/primitives';
+import { readConfiguredFile } from '@pvtrail/primitives/node';
 import { z } from 'zod';
 
 /** Everything that a service process is told from outside. */
@@ -71,19 +71,11 @@ type Parsed = z.output<ReturnType<typeof schemaFor>>;
 /** Names of all variables that a service reads itself; CLICKHOUSE_* and OTEL_* belong to others. */
 export const VARIABLES: readonly string[] = Object.keys(schemaFor(0).shape);
 
-const readFile = (name: string, path: string): string => {
-  try {
-    return fs.readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new AppError('config/invalid', `${name}: ${path} cannot be read`, {}, error);
-  }
-};
-
 const given = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 
 const fileOf = (env: Parsed, name: 'KAFKA_TLS_CA' | 'KAFKA_TLS_CERT' | 'KAFKA_TLS_KEY' | 'KAFKA_SASL_PASSWORD_FILE') =>
-  env[name] === undefined ? undefined : readFile(name, env[name]);
+  env[name] === undefined ? undefined : readConfiguredFile(name, env[name]).toString('utf8');
 
 const kafkaOf = (env: Parsed): ServiceConfiguration['kafka'] => {
   const [ca, cert, key] = [fileOf(env, 'KAFKA_TLS_CA'), fileOf(env, 'KAFKA_TLS_CERT'), fileOf(env, 'KAFKA_TLS_KEY')];

@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import fs from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { AppError } from '@pvtrail/primitives';
+import { readConfiguredFile } from '@pvtrail/primitives/node';
 import type { Request } from 'express';
 
 /** Whether only this machine reaches the address. */
@@ -22,7 +22,7 @@ export const tokenFrom = (
   const { PVTRAIL_API_TOKEN: given, PVTRAIL_API_TOKEN_FILE: file } = environment;
   if (given !== undefined && file !== undefined)
     throw new AppError('config/invalid', 'PVTRAIL_API_TOKEN_FILE: either this or PVTRAIL_API_TOKEN');
-  const token = file === undefined ? given : readToken(file);
+  const token = file === undefined ? given : readConfiguredFile('PVTRAIL_API_TOKEN_FILE', file).toString('utf8').trim();
   if (token === undefined && !isLoopback(host)) {
     throw new AppError(
       'config/invalid',
@@ -32,14 +32,6 @@ export const tokenFrom = (
   if (token !== undefined && token.length < MIN_TOKEN_LENGTH)
     throw new AppError('config/invalid', `PVTRAIL_API_TOKEN: at least ${MIN_TOKEN_LENGTH} characters`);
   return token;
-};
-
-const readToken = (file: string): string => {
-  try {
-    return fs.readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new AppError('config/invalid', `PVTRAIL_API_TOKEN_FILE: ${file} cannot be read`, {}, error);
-  }
 };
 
 const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
