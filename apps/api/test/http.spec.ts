@@ -190,6 +190,15 @@ describe('events', () => {
   });
 });
 
+describe('an audit', () => {
+  it('is not clean while a guest has neither finished nor failed', async () => {
+    const { api } = await start();
+    const { body } = await api.post('/v1/runs').send({ fleet: { ...FLEET, label: 'lost' } });
+    const audit = await api.get(`/v1/runs/${body.runId}/audit`).expect(200);
+    expect(audit.body).toMatchObject({ clean: false, openGuests: 2, failedGuests: 0, differences: [] });
+  });
+});
+
 describe('dead letters', () => {
   it('are listed, and published again once', async () => {
     const { api } = await start();

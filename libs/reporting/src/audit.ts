@@ -22,7 +22,7 @@ interface Totals {
 /** What the guests of a run produced, by their own events, beside what is stored of them at each step. */
 export interface Audit {
   readonly runId: RunId;
-  /** Nothing differs. */
+  /** Every guest has ended, and nothing differs. */
   readonly clean: boolean;
   /** By the guests' WorkloadFinished. */
   readonly produced: Totals;
@@ -33,6 +33,8 @@ export interface Audit {
   /** Of the measured regions, which are parts of what was produced: by the totals and by the functions. */
   readonly aggregated: { readonly instructions: number; readonly functionInstructions: number };
   readonly failedGuests: number;
+  /** Requested, but neither finished nor failed: under way, or lost. */
+  readonly openGuests: number;
   readonly differences: readonly AuditDifference[];
 }
 
@@ -55,11 +57,12 @@ export const auditOf = async (log: EventLogReader, store: ColumnStore, runId: Ru
     produced.push(finished.payload);
     differences.push(...differencesOf(finished.payload, stored.get(guestId)));
   }
+  const openGuests = requested.payload.guests.length - produced.length - failedGuests;
   const rows = [...stored.values()];
   const sum = (of: (row: StoredGuest) => number): number => rows.reduce((total, row) => total + of(row), 0);
   return {
     runId,
-    clean: differences.length === 0,
+    clean: differences.length === 0 && openGuests === 0,
     produced: {
       guests: produced.length,
       chunks: produced.reduce((total, { chunks }) => total + chunks, 0),
@@ -80,6 +83,7 @@ export const auditOf = async (log: EventLogReader, store: ColumnStore, runId: Ru
       functionInstructions: sum((row) => row.functionInstructions),
     },
     failedGuests,
+    openGuests,
     differences,
   };
 };

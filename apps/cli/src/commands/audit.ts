@@ -5,7 +5,16 @@ import type { Command } from 'commander';
 import { compactTable } from '../compact-table.js';
 import type { CommandContext } from '../context.js';
 
-const auditTable = ({ runId, clean, produced, received, committed, aggregated, differences }: Audit): string => {
+const auditTable = ({
+  runId,
+  clean,
+  produced,
+  received,
+  committed,
+  aggregated,
+  openGuests,
+  differences,
+}: Audit): string => {
   const table = compactTable(['step', 'guests', 'chunks', 'instructions']);
   for (const [step, { guests, chunks, instructions }] of Object.entries({ produced, received, committed })) {
     table.push([step, guests, chunks, instructions]);
@@ -14,7 +23,9 @@ const auditTable = ({ runId, clean, produced, received, committed, aggregated, d
   const lines = differences.map(
     ({ guestId, step, field, expected, found }) => `  guest ${guestId}: ${step} ${field}: ${found}, not ${expected}`,
   );
-  const verdict = clean ? 'nothing is missing and nothing is twice' : `${differences.length} differences`;
+  const verdict = clean
+    ? 'nothing is missing and nothing is twice'
+    : `${differences.length} differences, ${openGuests} guests that have not ended`;
   return [`run ${runId}: ${verdict}`, ...lines, table.toString(), ''].join('\n');
 };
 
